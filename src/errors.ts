@@ -1,0 +1,64 @@
+// The one error class. `code` is part of the contract (`--json` prints it); the message says verb,
+// object, reason; the hint says what to do about it. Imports nothing.
+
+export type ErrorCode =
+  | "USAGE"
+  | "NO_SUCH_PEER"
+  | "AMBIGUOUS_PEER"
+  | "NO_SUCH_MESSAGE"
+  | "NOT_IN_A_SESSION"
+  | "EMPTY_BODY"
+  | "TOO_LARGE"
+  | "BAD_HOME"
+  | "BAD_CONFIG"
+  | "BAD_SETTINGS"
+  | "BAD_PATTERN"
+  | "NO_CLAUDE"
+  | "NO_PTY"
+  | "NO_TRANSCRIPT"
+  | "NO_SUCH_TURN"
+  | "TRY_AGAIN"
+  | "FAILED";
+
+export class MeshError extends Error {
+  override readonly name = "MeshError";
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, hint?: string) {
+    super(message);
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** Exit status for an error: 2 usage, 75 try again (EX_TEMPFAIL of sysexits.h), 1 anything else. */
+export function exitStatus(error: unknown): number {
+  if (!(error instanceof MeshError)) return 1;
+  return error.code === "USAGE" ? 2 : error.code === "TRY_AGAIN" ? 75 : 1;
+}
+
+/** The errno name of a system error (`ENOENT`), or undefined for any other value. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Runs `action`; the named errnos become undefined, everything else is rethrown untouched. */
+export function ignore<T>(errnos: readonly string[], action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (errnos.includes(errnoOf(error) ?? "")) return undefined;
+    throw error;
+  }
+}
+
+/** Runs `action`: true when it is done, false for one of the named errnos; everything else is rethrown untouched. */
+export function succeeds(errnos: readonly string[], action: () => void): boolean {
+  return (
+    ignore(errnos, () => {
+      action();
+      return true;
+    }) === true
+  );
+}

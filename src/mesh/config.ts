@@ -1,0 +1,78 @@
+// config.json: optional; every key has a default and a validator.
+
+import { readFileSync } from "node:fs";
+import { ignore, MeshError } from "../errors.ts";
+import { isObject } from "./files.ts";
+import { configFile } from "./home.ts";
+
+export const BELLS = ["inbox", "watcher", "supervisor", "hooks"] as const;
+export type Bell = (typeof BELLS)[number];
+const INJECT = ["auto", "body", "sentinel", "never"] as const;
+
+export interface Config {
+  /** how the supervisor types mail: as the design says, always the text, always one line, or not at all */
+  inject: (typeof INJECT)[number];
+  /** which roads into a session are used */
+  bells: readonly Bell[];
+  /** ring the terminal (OSC 9) when mail was typed or could not be */
+  notify: boolean;
+  /** days that seen mail, unseen mail, dead mail, and peers that are gone are kept */
+  keep_seen_days: number;
+  keep_unseen_days: number;
+  keep_dead_days: number;
+  keep_gone_days: number;
+  /** bytes after which the log is rotated */
+  log_bytes: number;
+}
+
+export const DEFAULTS: Config = {
+  inject: "auto",
+  bells: BELLS,
+  notify: true,
+  keep_seen_days: 14,
+  keep_unseen_days: 30,
+  keep_dead_days: 30,
+  keep_gone_days: 14,
+  log_bytes: 1024 * 1024,
+};
+
+const isDays = (v: unknown) => typeof v === "number" && v >= 0 && v <= 36_500;
+const VALID: { [K in keyof Config]: [test: (v: unknown) => boolean, says: string] } = {
+  inject: [(v) => INJECT.some((i) => i === v), `one of ${INJECT.join(", ")}`],
+  bells: [
+    (v) => Array.isArray(v) && v.every((b) => BELLS.some((known) => known === b)),
+    `a list of ${BELLS.join(", ")}`,
+  ],
+  notify: [(v) => typeof v === "boolean", "true or false"],
+  keep_seen_days: [isDays, "a number of days"],
+  keep_unseen_days: [isDays, "a number of days"],
+  keep_dead_days: [isDays, "a number of days"],
+  keep_gone_days: [isDays, "a number of days"],
+  log_bytes: [(v) => typeof v === "number" && v >= 1024, "a number of bytes, 1024 or more"],
+};
+
+/** The configuration. Throws MeshError BAD_CONFIG naming the key that is wrong; a missing file is all defaults. */
+export function readConfig(): Config {
+  const text = ignore(["ENOENT"], () => readFileSync(configFile(), "utf8"));
+  if (text === undefined) return DEFAULTS;
+  let given: unknown;
+  try {
+    given = JSON.parse(text);
+  } catch (error) {
+    throw new MeshError(
+      "BAD_CONFIG",
+      `can't read ${configFile()}: ${(error as Error).message}`,
+      "mend it or remove it",
+    );
+  }
+  if (!isObject(given))
+    throw new MeshError("BAD_CONFIG", `can't read ${configFile()}: it is not a JSON object`, "mend it or remove it");
+  for (const [key, [isValid, says]] of Object.entries(VALID))
+    if (key in given && !isValid(given[key]))
+      throw new MeshError(
+        "BAD_CONFIG",
+        `can't use ${configFile()}: "${key}" must be ${says}`,
+        "mend it or remove the key",
+      );
+  return { ...DEFAULTS, ...given };
+}

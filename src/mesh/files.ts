@@ -1,0 +1,88 @@
+// Durable small files: written whole beside their target, flushed, then renamed over it, so that a
+// reader sees the old text or the new one and a crash leaves one of them.
+
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { errnoOf, ignore } from "../errors.ts";
+import { FILE_MODE } from "./home.ts";
+
+let count = 0;
+const beside = (path: string) => `${path}.${process.pid}.${++count}.tmp`;
+
+/** Flushes a directory's entries to disk; file systems that can't do so (EINVAL, EPERM) are left alone. */
+export function syncDir(dir: string): void {
+  const fd = openSync(dir, constants.O_RDONLY);
+  try {
+    ignore(["EINVAL", "EPERM", "EISDIR"], () => fsyncSync(fd));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Creates `path` exclusively (EEXIST if it is there), writes `data` and flushes it. Leaves nothing behind on failure. */
+export function createFile(path: string, data: string | Uint8Array): void {
+  const fd = openSync(path, "wx", FILE_MODE);
+  try {
+    writeFileSync(fd, data);
+    fsyncSync(fd);
+  } catch (error) {
+    ignore(["ENOENT"], () => unlinkSync(path));
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Replaces `path` with `data`, durably: temp file, fsync, rename, fsync of the directory. */
+export function replaceFile(path: string, data: string | Uint8Array): void {
+  const temp = beside(path);
+  createFile(temp, data);
+  try {
+    renameSync(temp, path);
+  } catch (error) {
+    ignore(["ENOENT"], () => unlinkSync(temp));
+    throw error;
+  }
+  syncDir(dirname(path));
+}
+
+/** Points the symlink `path` at `target`, replacing what link was there. */
+export function replaceLink(path: string, target: string): void {
+  if (ignore(["ENOENT", "EINVAL"], () => readlinkSync(path)) === target) return;
+  const temp = beside(path);
+  symlinkSync(target, temp);
+  try {
+    renameSync(temp, path);
+  } catch (error) {
+    ignore(["ENOENT"], () => unlinkSync(temp));
+    throw error;
+  }
+}
+
+/** The JSON object in `path`; undefined if it is missing, not JSON, or not an object. */
+export function readJsonObject(path: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return isObject(value) ? value : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || ["ENOENT", "ENOTDIR", "EACCES", "EISDIR"].includes(errnoOf(error) ?? ""))
+      return undefined;
+    throw error;
+  }
+}
+
+/** True for a JSON object, false for null, arrays and scalars. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,176 @@
+// Joining and leaving the mesh, and what follows from it for those who read without parsing: sessions/, to/ and the
+// badge. Each locked section is an idempotent merge, written whole, so that two holders of the lock do no harm.
+
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, renameSync, unlinkSync } from "node:fs";
+import { basename, join } from "node:path";
+import { ignore, succeeds } from "../errors.ts";
+import { replaceFile, replaceLink } from "./files.ts";
+import {
+  addressBook,
+  addressLink,
+  badgeFile,
+  DIR_MODE,
+  mailbox,
+  openHome,
+  peerFile,
+  queuedBox,
+  sessionLink,
+} from "./home.ts";
+import { locked } from "./lock.ts";
+import { log } from "./log.ts";
+import { listNew, makeMailbox, newPath, ring } from "./maildir.ts";
+import { hostName, oneLine } from "./message.ts";
+import { beat, isAlive, isLocal, listPeers, type Peer, readPeer } from "./peers.ts";
+import { bootId, startedAt } from "./process.ts";
+import { projectOf } from "./project.ts";
+
+/** What is known of a session when it joins. `fork`: it continues another session's text under an id of its own. */
+export interface Arrival {
+  pid: number;
+  cwd: string;
+  name?: string;
+  fork?: boolean;
+  session_id?: string;
+  transcript_path?: string;
+  client?: string;
+  claude_session_file?: string;
+  supervisor?: number;
+  mcp?: number;
+}
+
+/**
+ * Registers a session's process, or merges what is newly known of it. A process keeps its id for life; a new process
+ * takes the id of a gone peer whose session it resumes. Returns the peer as it is on disk now.
+ */
+export async function joinMesh(arrival: Arrival): Promise<Peer> {
+  openHome();
+  return locked("peers", () => {
+    const peers = listPeers();
+    const started = startedAt(arrival.pid) ?? "";
+    const same = peers.find((p) => p.pid === arrival.pid && p.pid_started === started && isLocal(p));
+    const heir = same ?? (arrival.fork ? undefined : goneWith(peers, arrival.session_id));
+    const project = projectOf(arrival.cwd);
+    const peer: Peer = {
+      ...(heir ?? { id: claimId(), started_at: new Date().toISOString(), previous_sessions: [] }),
+      name: project.name ?? arrival.name ?? (oneLine(basename(arrival.cwd)) || "session"),
+      cwd: arrival.cwd,
+      host: hostName(),
+      boot: bootId(),
+      pid: arrival.pid,
+      pid_started: started,
+    };
+    if (!same) {
+      delete peer.left_at;
+      delete peer.supervisor;
+      delete peer.mcp;
+      peer.started_at = new Date().toISOString();
+    }
+    delete peer.repo;
+    delete peer.branch;
+    if (project.repo) peer.repo = project.repo;
+    if (project.branch) peer.branch = project.branch;
+    for (const key of ["session_id", "transcript_path", "client", "claude_session_file"] as const) {
+      const value = arrival[key];
+      if (value) peer[key] = value;
+    }
+    for (const key of ["supervisor", "mcp"] as const) {
+      const value = arrival[key];
+      if (value) peer[key] = value;
+    }
+    const old = heir?.session_id;
+    if (old && old !== peer.session_id)
+      peer.previous_sessions = [...peer.previous_sessions.filter((s) => s !== old), old].slice(-50);
+    makeMailbox(mailbox(peer.id));
+    replaceFile(peerFile(peer.id), `${JSON.stringify(peer, null, 2)}\n`);
+    if (old && old !== peer.session_id) unlink(sessionLink(old));
+    beat(peer.id);
+    const all = [...peers.filter((p) => p.id !== peer.id), peer];
+    linkSession(peer, all);
+    publish(all);
+    inheritQueued(peer);
+    if (!same) log("join", peer.id, peer.name, `pid=${peer.pid}`, heir ? "resumed" : "new");
+    return peer;
+  });
+}
+
+/** Changes some fields of a peer, under the lock. Undefined if it is not registered. */
+export async function updatePeer(
+  id: string,
+  change: Partial<Pick<Peer, "name" | "summary" | "mcp">>,
+): Promise<Peer | undefined> {
+  return locked("peers", () => {
+    const peer = readPeer(id);
+    if (!peer) return undefined;
+    const changed = { ...peer, ...change };
+    replaceFile(peerFile(id), `${JSON.stringify(changed, null, 2)}\n`);
+    if (changed.name !== peer.name) publish(listPeers());
+    return changed;
+  });
+}
+
+/** Notes that the session has ended. Its mailbox stays, for the process that may resume it. */
+export async function leave(id: string): Promise<void> {
+  await locked("peers", () => {
+    const peer = readPeer(id);
+    if (!peer) return;
+    replaceFile(peerFile(id), `${JSON.stringify({ ...peer, left_at: new Date().toISOString() }, null, 2)}\n`);
+    if (peer.session_id) unlink(sessionLink(peer.session_id));
+    publish(listPeers());
+    log("leave", id, peer.name);
+  });
+}
+
+/** A peer that is gone and had this session open: last, or at some time. */
+function goneWith(peers: Peer[], sessionId: string | undefined): Peer | undefined {
+  if (!sessionId) return undefined;
+  const having = peers.filter((p) => p.session_id === sessionId || p.previous_sessions.includes(sessionId));
+  // Live elsewhere: this is a second window on the same text, and a peer of its own.
+  if (having.some((p) => p.session_id === sessionId && isAlive(p))) return undefined;
+  return having
+    .filter((p) => !isAlive(p))
+    .sort((a, b) => Number(b.session_id === sessionId) - Number(a.session_id === sessionId))[0];
+}
+
+/** 8 characters of lower-case Crockford base32, at least one a letter, claimed by the exclusive making of its mailbox. */
+function claimId(): string {
+  const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+  for (;;) {
+    const id = Array.from(randomBytes(8), (byte) => alphabet[byte & 31]).join("");
+    if (!/[a-z]/.test(id)) continue;
+    if (succeeds(["EEXIST"], () => mkdirSync(mailbox(id), { mode: DIR_MODE }))) return id;
+  }
+}
+
+/** sessions/<session_id> → the mailbox; absent while two live processes have the same session open. */
+function linkSession(peer: Peer, peers: Peer[]): void {
+  if (!peer.session_id || /[/\0]|^\.{0,2}$/.test(peer.session_id)) return;
+  const shared = peers.some((p) => p.id !== peer.id && p.session_id === peer.session_id && isAlive(p));
+  if (shared) unlink(sessionLink(peer.session_id));
+  else replaceLink(sessionLink(peer.session_id), join("..", "inbox", peer.id));
+}
+
+/** Rewrites what others read without parsing: the address book to/ and the one-line badge. */
+export function publish(peers: Peer[] = listPeers()): void {
+  const live = peers.filter((peer) => isAlive(peer));
+  const byName = new Map<string, Peer | "shared">();
+  for (const peer of live)
+    if (!/[/\0]|^\.|^$/.test(peer.name)) byName.set(peer.name, byName.has(peer.name) ? "shared" : peer);
+  for (const name of ignore(["ENOENT"], () => readdirSync(addressBook())) ?? [])
+    if (!byName.has(name) || byName.get(name) === "shared") unlink(addressLink(name));
+  for (const [name, peer] of byName)
+    if (peer !== "shared") replaceLink(addressLink(name), join("..", "inbox", peer.id));
+  const pids = live.filter(isLocal).map((p) => p.pid);
+  replaceFile(badgeFile(), `${pids.join(" ")}\n`);
+}
+
+/** Mail that waited under a name where nobody was goes to the first session that joins under that name. */
+function inheritQueued(peer: Peer): void {
+  const waiting = queuedBox(peer.name);
+  for (const name of listNew(waiting)) {
+    ignore(["ENOENT"], () => renameSync(newPath(waiting, name), newPath(mailbox(peer.id), name)));
+    ring(mailbox(peer.id));
+  }
+}
+
+const unlink = (path: string) => ignore(["ENOENT"], () => unlinkSync(path));

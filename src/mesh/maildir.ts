@@ -1,0 +1,123 @@
+// A real Maildir (maildir(5)). Design rationale:
+// - A rename is the only thing that moves a message, and the only lock: whoever's rename succeeds owns the step.
+// - tmp/ → new/ delivers, new/ → cur/ collects, a rename inside cur/ marks. Nothing is copied, nothing rewritten.
+// - A delivery is acknowledged only after the file and the new/ directory have been flushed.
+// - Nothing here scans cur/ on a road that a hook takes: it grows without bound.
+
+import { lstatSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { errnoOf, ignore, succeeds } from "../errors.ts";
+import { createFile, syncDir } from "./files.ts";
+import { FILE_MODE, makeDir } from "./home.ts";
+
+/** Flag sets a file in cur/ can have, in ASCII order as maildir(5) asks: Replied, Seen, Trashed (expired or refused). */
+const FLAG_SETS = ["", "S", "RS", "R", "T", "ST", "RST", "RT"] as const;
+
+const OURS = /^\d+\.M\d{6}P\d+Q\d+\./;
+/** True for a unique name of our making: such a file appears in new/ whole, by rename. */
+export const isOurName = (name: string) => OURS.test(name);
+/** True for a name that can stand in a Message-ID and before `:2,`. */
+export const isSafeName = (name: string) => /^[\w\\+=,%~-][\w.\\+=,%~-]{0,199}$/.test(name);
+
+export const bellOf = (box: string) => join(box, "bell");
+export const newPath = (box: string, unique: string) => join(box, "new", unique);
+export const curPath = (box: string, unique: string, flags: string) => join(box, "cur", `${unique}:2,${flags}`);
+
+/** Makes the mailbox directories (0700) if they are not there. */
+export function makeMailbox(box: string): void {
+  for (const room of ["tmp", "new", "cur"]) makeDir(join(box, room));
+}
+
+/** Rewrites the bell file, which Claude Code's own watcher watches. It carries nothing but a changed content. */
+export function ring(box: string): void {
+  ignore(["ENOENT"], () => writeFileSync(bellOf(box), `${Date.now()}\n`, { mode: FILE_MODE }));
+}
+
+/** Delivers `text` as new/<unique>, durably, and rings. Throws on any failure; then nothing was delivered. */
+export function deliver(box: string, unique: string, text: string | Uint8Array): void {
+  const temp = join(box, "tmp", unique);
+  createFile(temp, text);
+  renameSync(temp, newPath(box, unique));
+  syncDir(join(box, "new"));
+  ring(box);
+}
+
+/** The names in new/, oldest first. Dot files are no mail (maildir(5)). A missing mailbox is empty. */
+export function listNew(box: string): string[] {
+  const names = ignore(["ENOENT", "ENOTDIR"], () => readdirSync(join(box, "new"))) ?? [];
+  return names.filter((name) => !name.startsWith(".")).sort();
+}
+
+/**
+ * Takes new/<name> into cur/ as `<unique>:2,` with mtime now: the reader's claim.
+ * False: somebody else has taken it.
+ */
+export function collect(box: string, name: string, unique: string = name): boolean {
+  const target = curPath(box, unique, "");
+  if (!succeeds(["ENOENT"], () => renameSync(newPath(box, name), target))) return false;
+  const now = new Date();
+  ignore(["ENOENT"], () => utimesSync(target, now, now));
+  return true;
+}
+
+export type Place = { at: "new"; path: string } | { at: "cur"; path: string; flags: string };
+
+/** Where a message lies in this mailbox, or undefined. Costs a few stats, whatever the mailbox holds. */
+export function locate(box: string, unique: string): Place | undefined {
+  const exists = (path: string) => ignore(["ENOENT", "ENOTDIR"], () => lstatSync(path)) !== undefined;
+  // Twice: a message that moves between two of the looks would otherwise seem to be nowhere.
+  for (let look = 0; look < 2; look++) {
+    if (exists(newPath(box, unique))) return { at: "new", path: newPath(box, unique) };
+    for (const flags of FLAG_SETS) {
+      const path = curPath(box, unique, flags);
+      if (exists(path)) return { at: "cur", path, flags };
+    }
+  }
+  return undefined;
+}
+
+/** Adds flags to a collected message. False if it does not lie in cur/ (any more). */
+export function mark(box: string, unique: string, add: string): boolean {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const place = locate(box, unique);
+    if (place?.at !== "cur") return false;
+    const flags = [...new Set(place.flags + add)].sort().join("");
+    if (flags === place.flags) return true;
+    if (succeeds(["ENOENT"], () => renameSync(place.path, curPath(box, unique, flags)))) return true;
+  }
+  return false;
+}
+
+/** Returns a collected but unseen message to new/ and rings. False: it has been marked or moved meanwhile. */
+export function putBack(box: string, unique: string): boolean {
+  const moved = succeeds(["ENOENT"], () => renameSync(curPath(box, unique, ""), newPath(box, unique)));
+  if (moved) ring(box);
+  return moved;
+}
+
+const settled = new Map<string, number>();
+/**
+ * Puts back what a collector that died left unseen in cur/ for longer than `olderThan` ms. Reads all of cur/, unless
+ * nothing was unseen at the last look and nothing has moved there since. Returns the unique names, oldest first.
+ */
+export function recover(box: string, olderThan: number, now: number = Date.now()): string[] {
+  const dir = join(box, "cur");
+  const mtime = ignore(["ENOENT", "ENOTDIR"], () => lstatSync(dir).mtimeMs);
+  if (mtime === undefined || settled.get(box) === mtime) return [];
+  const names = readdirSync(dir);
+  if (!names.some((name) => name.endsWith(":2,"))) settled.set(box, mtime);
+  const back: string[] = [];
+  for (const name of names.sort()) {
+    if (!name.endsWith(":2,")) continue;
+    const collected = ignore(["ENOENT"], () => lstatSync(join(dir, name)).mtimeMs);
+    if (collected === undefined || Math.abs(now - collected) < olderThan) continue;
+    const unique = name.slice(0, -3);
+    if (putBack(box, unique)) back.push(unique);
+  }
+  return back;
+}
+
+/** True if `error` says that the disk could not take the message now, and a later try may succeed. */
+export function isTemporary(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EAGAIN", "EBUSY", "EIO"].includes(errnoOf(error) ?? "");
+}

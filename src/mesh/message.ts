@@ -1,0 +1,233 @@
+// One message is one text file of RFC 5322 shape: UTF-8, 8bit, LF, headers neither folded nor encoded, so
+// that `cat` and `grep` read it as it lies. Composing is strict; parsing is generous. Pure: no files here.
+
+import { hostname } from "node:os";
+import { MeshError } from "../errors.ts";
+
+export const KINDS = ["task", "note", "question", "answer", "bounce"] as const;
+export const PRIORITIES = ["now", "next", "low"] as const;
+export type Kind = (typeof KINDS)[number];
+export type Priority = (typeof PRIORITIES)[number];
+
+export interface Address {
+  name: string;
+  id: string;
+  host: string;
+}
+
+export interface Draft {
+  id: string;
+  from: Address;
+  to: Address[];
+  body: string;
+  kind?: Kind;
+  priority?: Priority;
+  subject?: string;
+  date?: Date;
+  inReplyTo?: string;
+  references?: string[];
+  expires?: Date;
+  hops?: number;
+  /** extra header fields, written first */
+  extra?: Record<string, string>;
+}
+
+export interface Message {
+  id: string;
+  /** undefined: the file had no usable From, somebody put it there by hand */
+  from: Address | undefined;
+  to: string;
+  kind: Kind;
+  priority: Priority;
+  subject: string;
+  date: Date | undefined;
+  inReplyTo: string | undefined;
+  references: string[];
+  expires: Date | undefined;
+  hops: number;
+  body: string;
+}
+
+/** The largest message file, in bytes, that is sent or shown. */
+export const MAX_BYTES = 1024 * 1024;
+
+const DEFAULT_PRIORITY: Record<Kind, Priority> = {
+  task: "next",
+  note: "low",
+  question: "now",
+  answer: "now",
+  bounce: "now",
+};
+
+/** The name of this machine as it stands in addresses and unique names, `/` and `:` escaped as maildir(5) says. */
+export function hostName(): string {
+  return (
+    oneLine(hostname())
+      .replaceAll("/", "\\057")
+      .replaceAll(":", "\\072")
+      .replace(/[\s<>@]/g, "-") || "localhost"
+  );
+}
+
+let lastMicros = 0;
+/**
+ * A Maildir unique name, `<sec>.M<usec>P<pid>Q<n>.<host>` (maildir(5)). Names made by one process sort in the
+ * order they were made, also when the clock steps back.
+ */
+export function uniqueName(): string {
+  lastMicros = Math.max(lastMicros + 1, Date.now() * 1000);
+  const usec = String(lastMicros % 1_000_000).padStart(6, "0");
+  return `${Math.floor(lastMicros / 1_000_000)}.M${usec}P${process.pid}Q1.${hostName()}`;
+}
+
+/** `<unique name@claudemesh>`: a Message-ID says which file the message is. */
+export const messageIdOf = (unique: string) => `<${unique}@claudemesh>`;
+/** The unique name inside a Message-ID of ours, with or without its angle brackets; anything else comes back as it is. */
+export const uniqueNameOf = (messageId: string) => messageId.replace(/^<|>$/g, "").replace(/@claudemesh$/, "");
+
+/** Text as one header value: CR, LF, tabs and every other control become one space. */
+export function oneLine(text: string): string {
+  return text
+    .toWellFormed()
+    .replace(/[\p{Cc}\u2028\u2029]+/gu, " ")
+    .trim();
+}
+
+/** `name <id@host>`; the name is quoted when RFC 5322 (3.2.3) calls for it. */
+export function formatAddress(address: Address): string {
+  const name = oneLine(address.name);
+  const phrase = /[()<>[\]:;@\\,"]/.test(name) ? `"${name.replace(/[\\"]/g, "\\$&")}"` : name;
+  return `${phrase ? `${phrase} ` : ""}<${address.id}@${address.host}>`;
+}
+
+/** The first address of a From or To value; undefined if it names no mailbox. */
+export function parseAddress(value: string): Address | undefined {
+  const match = /^\s*(?:"((?:[^"\\]|\\.)*)"|([^"<]*?))\s*<([^<>@\s]+)@([^<>@\s]+)>/.exec(value);
+  if (!match) return undefined;
+  const name = match[1] === undefined ? (match[2] ?? "") : match[1].replace(/\\(.)/g, "$1");
+  return { name, id: match[3] ?? "", host: match[4] ?? "" };
+}
+
+/**
+ * The text of a message file. The subject defaults to the body's first line.
+ * Throws MeshError EMPTY_BODY for a body of nothing but white space, TOO_LARGE past MAX_BYTES.
+ */
+export function compose(draft: Draft): string {
+  if (draft.body.trim() === "")
+    throw new MeshError(
+      "EMPTY_BODY",
+      "can't send: the message is empty",
+      "give the text after the address, or pipe it in",
+    );
+  const kind = draft.kind ?? "task";
+  const fields: [string, string | undefined][] = [
+    ...Object.entries(draft.extra ?? {}),
+    ["From", formatAddress(draft.from)],
+    ["To", draft.to.map(formatAddress).join(", ")],
+    ["Date", rfc5322Date(draft.date ?? new Date())],
+    ["Message-ID", draft.id],
+    ["In-Reply-To", draft.inReplyTo],
+    ["References", draft.references?.length ? draft.references.join(" ") : undefined],
+    ["Subject", draft.subject ?? subjectOf(draft.body)],
+    ["X-Mesh-Kind", kind],
+    ["X-Mesh-Priority", draft.priority ?? DEFAULT_PRIORITY[kind]],
+    ["X-Mesh-Expires", draft.expires && rfc5322Date(draft.expires)],
+    ["X-Mesh-Hops", draft.hops ? String(draft.hops) : undefined],
+    ["MIME-Version", "1.0"],
+    ["Content-Type", "text/plain; charset=utf-8"],
+    ["Content-Transfer-Encoding", "8bit"],
+  ];
+  const head = fields.filter((f): f is [string, string] => f[1] !== undefined).map(([k, v]) => `${k}: ${oneLine(v)}\n`);
+  const text = `${head.join("")}\n${draft.body.toWellFormed()}\n`;
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_BYTES)
+    throw new MeshError(
+      "TOO_LARGE",
+      `can't send: the message is ${bytes} bytes, the limit is ${MAX_BYTES}`,
+      "write it to a file and send the file's path",
+    );
+  return text;
+}
+
+/** The first line of a body, at most 78 characters (RFC 5322, 2.1.1). */
+export function subjectOf(body: string): string {
+  const first = oneLine(body.trimStart().split(/\r?\n/, 1)[0] ?? "");
+  const chars = Array.from(first);
+  return chars.length > 78 ? `${chars.slice(0, 77).join("")}…` : first;
+}
+
+const rfc5322Date = (date: Date) => date.toUTCString().replace("GMT", "+0000");
+
+const KNOWN =
+  /^(from|to|cc|date|subject|message-id|in-reply-to|references|mime-version|content-type|content-transfer-encoding|received|return-path|reply-to|x-mesh-[\w-]+)$/;
+
+/** Header fields (names in lower case, unfolded) and body of a message text; no fields if it has no header block. */
+function split(text: string): { fields: Map<string, string>; body: string } {
+  const whole = { fields: new Map<string, string>(), body: text };
+  const mbox = /^From [^\n]*\n/.exec(text)?.[0].length ?? 0;
+  const end = /\r?\n\r?\n/.exec(text.slice(mbox));
+  if (!end) return whole;
+  const head = text.slice(mbox, mbox + end.index);
+  const fields = new Map<string, string>();
+  for (const line of head.replace(/\r?\n(?=[ \t])/g, "").split(/\r?\n/)) {
+    const match = /^([!-9;-~]+):[ \t]*(.*?)[ \t]*$/.exec(line);
+    if (!match) return whole;
+    const key = (match[1] ?? "").toLowerCase();
+    if (!fields.has(key)) fields.set(key, match[2] ?? "");
+  }
+  if (![...fields.keys()].some((key) => KNOWN.test(key))) return whole;
+  const body = text.slice(mbox + end.index + end[0].length);
+  return { fields, body: end[0].startsWith("\r") ? body.replaceAll("\r\n", "\n") : body };
+}
+
+/** A JSON object with a `body` (and perhaps other fields by their lower-case names) as header fields and body. */
+function splitJson(text: string): { fields: Map<string, string>; body: string } | undefined {
+  if (!text.trimStart().startsWith("{")) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null || !("body" in value) || typeof value.body !== "string")
+      return undefined;
+    const fields = new Map<string, string>();
+    for (const [key, v] of Object.entries(value))
+      if (typeof v === "string" && key !== "body")
+        fields.set(["kind", "priority", "expires"].includes(key) ? `x-mesh-${key}` : key.toLowerCase(), v);
+    return { fields, body: `${value.body}\n` };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads a message text of any shape: ours, another program's RFC 5322, JSON with a `body`, or plain words.
+ * `unique` is the file's unique name: the id of a message that carries none. Never throws.
+ */
+export function parse(text: string, unique: string): Message {
+  const { fields, body } = splitJson(text) ?? split(text);
+  const field = (name: string) => oneLine(fields.get(name) ?? "") || undefined;
+  const kind = oneOf(KINDS, field("x-mesh-kind")) ?? "task";
+  const ids = (value: string | undefined) => value?.match(/<[^<>\s]+>/g) ?? [];
+  const trimmed = body.endsWith("\n") ? body.slice(0, -1) : body;
+  return {
+    id: ids(field("message-id"))[0] ?? messageIdOf(unique),
+    from: parseAddress(fields.get("from") ?? ""),
+    to: field("to") ?? "",
+    kind,
+    priority: oneOf(PRIORITIES, field("x-mesh-priority")) ?? DEFAULT_PRIORITY[kind],
+    subject: field("subject") ?? subjectOf(trimmed),
+    date: dateOf(field("date")),
+    inReplyTo: ids(field("in-reply-to"))[0],
+    references: ids(field("references")),
+    expires: dateOf(field("x-mesh-expires")),
+    hops: Math.max(0, Number.parseInt(field("x-mesh-hops") ?? "0", 10) || 0),
+    body: trimmed,
+  };
+}
+
+function oneOf<T extends string>(allowed: readonly T[], value: string | undefined): T | undefined {
+  return allowed.find((a) => a === value?.toLowerCase());
+}
+
+function dateOf(value: string | undefined): Date | undefined {
+  const time = value === undefined ? Number.NaN : Date.parse(value);
+  return Number.isNaN(time) ? undefined : new Date(time);
+}

@@ -1,0 +1,117 @@
+// peers/<id>.json: one session, who and where it is, which process. The peer is the process; a session id is only
+// something it carries at the moment. Reading only: join.ts writes.
+
+import { readdirSync, readlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { ignore, succeeds } from "../errors.ts";
+import { readJsonObject } from "./files.ts";
+import { FILE_MODE, mailbox, peerFile, peersDir, sessionLink } from "./home.ts";
+import { hostName } from "./message.ts";
+import { bootId, isRunning, startedAt } from "./process.ts";
+
+export interface Peer {
+  id: string;
+  name: string;
+  cwd: string;
+  repo?: string;
+  branch?: string;
+  host: string;
+  boot: string;
+  pid: number;
+  pid_started: string;
+  session_id?: string;
+  transcript_path?: string;
+  client?: string;
+  claude_session_file?: string;
+  /** pid of the claudemesh that runs this session in its terminal */
+  supervisor?: number;
+  /** pid of the session's own MCP server */
+  mcp?: number;
+  started_at: string;
+  /** when it said goodbye */
+  left_at?: string;
+  summary?: string;
+  previous_sessions: string[];
+}
+
+/** How long, in ms, a peer whose pid means nothing here counts as alive after its last beat. */
+export const LEASE = 90_000;
+/** How often, in ms, a session's own processes beat. */
+export const BEAT = 30_000;
+
+/** A peer from its file; undefined if the file is missing or is no peer. */
+export function readPeer(id: string): Peer | undefined {
+  const found = readJsonObject(peerFile(id));
+  return found && isPeer(found) && found.id === id
+    ? { ...found, previous_sessions: found.previous_sessions ?? [] }
+    : undefined;
+}
+
+function isPeer(value: Record<string, unknown>): value is Record<string, unknown> & Peer {
+  const texts = ["id", "name", "cwd", "host", "boot", "pid_started", "started_at"];
+  const optional = [
+    "repo",
+    "branch",
+    "session_id",
+    "transcript_path",
+    "client",
+    "claude_session_file",
+    "left_at",
+    "summary",
+  ];
+  return (
+    texts.every((key) => typeof value[key] === "string") &&
+    optional.every((key) => value[key] === undefined || typeof value[key] === "string") &&
+    Number.isInteger(value.pid) &&
+    (value.previous_sessions === undefined ||
+      (Array.isArray(value.previous_sessions) && value.previous_sessions.every((s) => typeof s === "string")))
+  );
+}
+
+/** Every peer, live and gone, by id; and the files among them that can't be read. */
+export function readPeers(): { peers: Peer[]; broken: string[] } {
+  const names = ignore(["ENOENT"], () => readdirSync(peersDir())) ?? [];
+  const peers: Peer[] = [];
+  const broken: string[] = [];
+  for (const name of names.sort()) {
+    if (!name.endsWith(".json")) continue;
+    const peer = readPeer(name.slice(0, -5));
+    if (peer) peers.push(peer);
+    // A file that vanished since readdir is no broken one.
+    else if (ignore(["ENOENT"], () => statSync(join(peersDir(), name)))) broken.push(join(peersDir(), name));
+  }
+  return { peers, broken };
+}
+
+/** Every peer, live and gone, by id. */
+export const listPeers = (): Peer[] => readPeers().peers;
+
+/** True if the peer's pid is one this process can look up: same machine, same boot, same PID namespace. */
+export const isLocal = (peer: Peer): boolean => peer.boot === bootId() && peer.host === hostName();
+
+/** True while the session runs; for one of another host or container, while it has beaten within LEASE. */
+export function isAlive(peer: Peer, now: number = Date.now()): boolean {
+  if (peer.left_at !== undefined) return false;
+  if (isLocal(peer)) return isRunning(peer.pid, peer.pid_started);
+  const beaten = ignore(["ENOENT"], () => statSync(join(mailbox(peer.id), "beat")).mtimeMs);
+  return beaten !== undefined && now - beaten < LEASE;
+}
+
+/** Says that the session is still there, to those who can't see its pid. */
+export function beat(id: string): void {
+  const file = join(mailbox(id), "beat");
+  const now = new Date();
+  if (succeeds(["ENOENT"], () => utimesSync(file, now, now))) return;
+  ignore(["ENOENT"], () => writeFileSync(file, "", { mode: FILE_MODE }));
+}
+
+/** The peer that is this process, whatever session it has open; undefined if it has not joined. */
+export function peerOfProcess(pid: number, sessionId?: string): Peer | undefined {
+  const started = startedAt(pid);
+  const isIt = (peer: Peer | undefined) => peer?.pid === pid && peer.pid_started === started && isLocal(peer);
+  const linked = sessionId
+    ? ignore(["ENOENT", "EINVAL"], () => basename(readlinkSync(sessionLink(sessionId))))
+    : undefined;
+  const first = linked ? readPeer(linked) : undefined;
+  return isIt(first) ? first : listPeers().find(isIt);
+}

@@ -1,0 +1,84 @@
+// Is that process still the one we knew? A pid alone is no identity: it is reused. Pid, start time and boot are.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync, readlinkSync } from "node:fs";
+import { errnoOf, ignore } from "../errors.ts";
+
+const onLinux = process.platform === "linux";
+
+/** The fields of /proc/<pid>/stat after the command name, or undefined if there is no such process. */
+function procStat(pid: number): string[] | undefined {
+  const text = ignore(["ENOENT", "ESRCH"], () => readFileSync(`/proc/${pid}/stat`, "utf8"));
+  return text?.slice(text.lastIndexOf(")") + 2).split(" ");
+}
+
+/** One column of ps(1) for a pid; undefined if there is no such process. */
+function ps(pid: number, column: string): string | undefined {
+  try {
+    return execFileSync("ps", ["-o", `${column}=`, "-p", String(pid)], {
+      encoding: "utf8",
+      env: { PATH: process.env.PATH, LC_ALL: "C" },
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** When the process started, as this system writes it (/proc/<pid>/stat field 22, else `ps -o lstart=`); undefined if it is gone. */
+export function startedAt(pid: number): string | undefined {
+  return onLinux ? procStat(pid)?.[19] : ps(pid, "lstart");
+}
+
+/** The parent's pid, or undefined at the top or if the process is gone. */
+export function parentOf(pid: number): number | undefined {
+  const parent = Number(onLinux ? procStat(pid)?.[1] : ps(pid, "ppid"));
+  return Number.isInteger(parent) && parent > 1 ? parent : undefined;
+}
+
+/** The pids above `pid`, nearest first. */
+export function* ancestors(pid: number = process.pid): Generator<number> {
+  for (let p = parentOf(pid), depth = 0; p !== undefined && depth < 64; p = parentOf(p), depth++) yield p;
+}
+
+/** The command line, arguments separated by spaces; empty if it can't be read. */
+export function commandOf(pid: number): string {
+  if (!onLinux) return ps(pid, "command") ?? "";
+  const text = ignore(["ENOENT", "ESRCH", "EACCES"], () => readFileSync(`/proc/${pid}/cmdline`, "utf8"));
+  return (text ?? "").split("\0").join(" ").trim();
+}
+
+/** One variable of a process's own environment; undefined if unset or unreadable (always so outside Linux). */
+export function environmentOf(pid: number, name: string): string | undefined {
+  if (!onLinux) return undefined;
+  const text = ignore(["ENOENT", "ESRCH", "EACCES", "EPERM"], () => readFileSync(`/proc/${pid}/environ`, "utf8"));
+  const entry = text?.split("\0").find((e) => e.startsWith(`${name}=`));
+  return entry?.slice(name.length + 1);
+}
+
+/**
+ * True while the process runs and is still the one that started at `started` (undefined: not known, any will do).
+ * EPERM, a process of somebody else, counts as running; a zombie does not.
+ */
+export function isRunning(pid: number, started?: string): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  if (onLinux) {
+    const stat = procStat(pid);
+    return stat !== undefined && stat[0] !== "Z" && (started === undefined || stat[19] === started);
+  }
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if (errnoOf(error) !== "EPERM") return false;
+  }
+  return started === undefined || startedAt(pid) === started;
+}
+
+let boot: string | undefined;
+/** Names this boot of this machine and, where there are such, this PID namespace: pids mean something only within it. */
+export function bootId(): string {
+  boot ??= onLinux
+    ? `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()}/${ignore(["ENOENT", "EACCES"], () => readlinkSync("/proc/self/ns/pid")) ?? ""}`
+    : (ps(1, "lstart") ?? "unknown");
+  return boot;
+}

@@ -1,0 +1,160 @@
+// The only road out: look into new/, read, collect by rename, parse. What is no letter goes to dead/ instead.
+
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { errnoOf, ignore, MeshError } from "../errors.ts";
+import { bounce, bury, findDead } from "./dead.ts";
+import { inboxRoot, isOwnFile, mailbox } from "./home.ts";
+import { log } from "./log.ts";
+import { collect, curPath, isOurName, isSafeName, listNew, locate, mark, newPath } from "./maildir.ts";
+import { MAX_BYTES, type Message, parse, uniqueName, uniqueNameOf } from "./message.ts";
+
+export interface Letter {
+  message: Message;
+  unique: string;
+  /** where the file will lie once it is seen */
+  path: string;
+}
+
+/** How long, in ms, a file that another program is writing must have stood still before it is taken. */
+export const STILL = 100;
+/** An empty file is probably about to be written: it gets this long, in ms. */
+const STILL_EMPTY = 10_000;
+
+type Found = { message: Message } | { dead: string } | "not yet" | "gone";
+
+/** Reads new/<name> without moving it, never following a link nor blocking on a pipe. */
+function examine(path: string, name: string): Found {
+  if (!isOwnFile(path))
+    return ignore(["ENOENT"], () => lstatSync(path)) ? { dead: "not a regular file of this user's" } : "gone";
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    return errnoOf(error) === "ENOENT" ? "gone" : { dead: `can't be read (${errnoOf(error)})` };
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!isOurName(name)) {
+      const stood = Date.now() - Math.max(stat.mtimeMs, stat.ctimeMs);
+      if (Math.abs(stood) < (stat.size === 0 ? STILL_EMPTY : STILL)) return "not yet";
+    }
+    if (stat.size > MAX_BYTES) return { dead: `${stat.size} bytes, the limit is ${MAX_BYTES}` };
+    const bytes = readFileSync(fd);
+    if (bytes.length === 0) return { dead: "empty" };
+    if (bytes.includes(0)) return { dead: "not text" };
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    const message = parse(text, name.replace(/:2,[A-Z]*$/, ""));
+    return { message: { ...message, date: message.date ?? stat.mtime } };
+  } catch (error) {
+    if (error instanceof TypeError) return { dead: "not UTF-8 text" };
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** What waits in new/, oldest first, not moved. Files that are no letters are buried on the way. */
+export function peek(id: string): { letters: Letter[]; unready: number } {
+  const box = mailbox(id);
+  const letters: Letter[] = [];
+  let unready = 0;
+  for (const name of listNew(box)) {
+    const found = examine(newPath(box, name), name);
+    if (found === "gone") continue;
+    if (found === "not yet") unready++;
+    else if ("dead" in found) bury(newPath(box, name), name, found.dead);
+    else if (found.message.expires && found.message.expires.getTime() < Date.now())
+      expire(box, name, found.message, id);
+    else letters.push({ message: found.message, unique: name, path: curPath(box, name, "S") });
+  }
+  return { letters, unready };
+}
+
+function expire(box: string, name: string, message: Message, to: string): void {
+  if (bury(newPath(box, name), name, `expired ${message.expires?.toISOString()} unread`))
+    bounce(message, to, "it expired before it was read");
+}
+
+/**
+ * Collects the letters that `wanted` accepts, oldest first; the caller shows them and then marks each `S`. It stops at
+ * the first one that somebody else took meanwhile: that collector has the rest, and order is kept.
+ */
+export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): Letter[] {
+  const box = mailbox(id);
+  const taken: Letter[] = [];
+  for (const letter of peek(id).letters) {
+    const answer = wanted(letter);
+    if (answer === "stop") break;
+    if (!answer) continue;
+    const unique = isSafeName(letter.unique) ? letter.unique : uniqueName();
+    if (!collect(box, letter.unique, unique)) break;
+    taken.push({ ...letter, unique, path: curPath(box, unique, "S") });
+  }
+  return taken;
+}
+
+/** Marks letters that have been shown. */
+export function markSeen(id: string, letters: Letter[]): void {
+  for (const letter of letters) if (!mark(mailbox(id), letter.unique, "S")) log("mark-failed", id, letter.unique);
+}
+
+/** The letter behind a file name in cur/, whatever its flags; undefined if it can't be read as one. */
+export function readSeen(id: string, name: string): Letter | undefined {
+  const unique = name.replace(/:2,[A-Z]*$/, "");
+  const path = join(mailbox(id), "cur", name);
+  const found = examine(path, name);
+  return typeof found === "object" && "message" in found ? { message: found.message, unique, path } : undefined;
+}
+
+/** Resolves once no file in new/ is younger than STILL, at most after `ms`. For callers that may wait for a drop. */
+export async function standStill(id: string, ms: number = 3 * STILL): Promise<void> {
+  const end = Date.now() + ms;
+  while (peek(id).unready > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+export type State = "queued" | "collected" | "seen" | "answered" | "expired" | "refused" | "dead";
+
+export interface Receipt {
+  /** the mailbox's id */
+  to: string;
+  state: State;
+  /** when it came to this state, as far as the file tells */
+  at: Date;
+  path: string;
+  reason?: string;
+}
+
+/** Where a message lies in one mailbox, as a fact; undefined if it is not there. */
+export function receiptIn(id: string, unique: string): Receipt | undefined {
+  const place = locate(mailbox(id), unique);
+  const at = place && ignore(["ENOENT"], () => lstatSync(place.path).ctime);
+  if (!place || !at) return undefined;
+  const flags = place.at === "cur" ? place.flags : "";
+  const state =
+    place.at === "new" ? "queued" : flags.includes("R") ? "answered" : flags.includes("S") ? "seen" : "collected";
+  return { to: id, state, at, path: place.path };
+}
+
+/** Every place where a message of this id (or unique name) lies. Throws MeshError NO_SUCH_MESSAGE if there is none. */
+export function receipts(messageId: string): Receipt[] {
+  const unique = uniqueNameOf(messageId.trim());
+  const boxes = isSafeName(unique) ? (ignore(["ENOENT"], () => readdirSync(inboxRoot())) ?? []) : [];
+  const found = boxes.flatMap((id) => receiptIn(id, unique) ?? []);
+  const dead = isSafeName(unique) ? findDead(unique) : undefined;
+  if (dead) {
+    const state = dead.reason.startsWith("expired")
+      ? "expired"
+      : dead.reason.startsWith("refused")
+        ? "refused"
+        : "dead";
+    found.push({ to: "", state, at: lstatSync(dead.path).ctime, path: dead.path, reason: dead.reason });
+  }
+  if (!found.length)
+    throw new MeshError(
+      "NO_SUCH_MESSAGE",
+      `can't find message '${messageId}'`,
+      "it was never sent from here, or its time was over and it was swept",
+    );
+  return found;
+}

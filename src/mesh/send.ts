@@ -1,0 +1,53 @@
+// The only road in: resolve → compose → deliver. A send is acknowledged only when the letter is on disk, flushed.
+
+import { MeshError } from "../errors.ts";
+import type { Recipient } from "./address.ts";
+import { mailbox, openHome } from "./home.ts";
+import { log } from "./log.ts";
+import { deliver, isTemporary, locate, makeMailbox } from "./maildir.ts";
+import { type Address, compose, type Draft, messageIdOf, uniqueName } from "./message.ts";
+
+export type Order = Omit<Draft, "id" | "to" | "from"> & { from: Address; to: Recipient[] };
+
+export interface Sent {
+  unique: string;
+  message_id: string;
+  to: Recipient[];
+}
+
+/**
+ * Delivers one letter to every recipient, all under the same Message-ID.
+ * Throws MeshError EMPTY_BODY or TOO_LARGE before anything is written; TRY_AGAIN or FAILED naming who did not get it.
+ */
+export function send({ to, ...draft }: Order): Sent {
+  openHome();
+  const unique = uniqueName();
+  const text = compose({ ...draft, id: messageIdOf(unique), to });
+  const failed: string[] = [];
+  let temporary = true;
+  for (const recipient of to) {
+    const box = mailbox(recipient.id);
+    try {
+      makeMailbox(box);
+      deliver(box, unique, text);
+      log("send", unique, draft.kind ?? "task", `from=${draft.from.id}`, `to=${recipient.id}`);
+    } catch (error) {
+      temporary &&= isTemporary(error);
+      failed.push(`${recipient.name} (${(error as Error).message})`);
+    }
+  }
+  if (failed.length)
+    throw new MeshError(
+      temporary ? "TRY_AGAIN" : "FAILED",
+      `can't deliver to ${failed.join(", ")}`,
+      failed.length < to.length ? `${to.length - failed.length} others have it, as ${messageIdOf(unique)}` : undefined,
+    );
+  return { unique, message_id: messageIdOf(unique), to };
+}
+
+/** Waits until the letter has left new/ of the first recipient, at most `ms`. */
+export async function settle({ unique, to }: Sent, ms: number): Promise<void> {
+  const end = Date.now() + ms;
+  const moved = () => to.every((r) => locate(mailbox(r.id), unique)?.at !== "new");
+  while (!moved() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
+}

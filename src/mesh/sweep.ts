@@ -1,0 +1,84 @@
+// Retention, run by whichever process has time. Holds no lock over messages; never touches unseen mail before its term.
+
+import { lstatSync, readdirSync, renameSync, rmSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
+import { ignore, succeeds } from "../errors.ts";
+import { type Config, readConfig } from "./config.ts";
+import { bury } from "./dead.ts";
+import { deadBox, inboxRoot, mailbox, meshHome, peerFile } from "./home.ts";
+import { publish } from "./join.ts";
+import { locked } from "./lock.ts";
+import { log } from "./log.ts";
+import { listNew, recover } from "./maildir.ts";
+import { isAlive, listPeers } from "./peers.ts";
+import { peek } from "./receive.ts";
+
+const DAY = 86_400_000;
+/** A collector that has not marked within this many ms is dead or hung. */
+export const ORPHANED = 30_000;
+/** Files in tmp/ older than this were never delivered: 36 hours, as maildir(5) says. */
+const TMP_AGE = 36 * 3_600_000;
+
+const list = (dir: string) => ignore(["ENOENT", "ENOTDIR"], () => readdirSync(dir)) ?? [];
+
+/** Age in ms of a file by its mtime; undefined if it has gone. */
+function ageOf(path: string, now: number): number | undefined {
+  const mtime = ignore(["ENOENT"], () => lstatSync(path).mtimeMs);
+  return mtime === undefined ? undefined : now - mtime;
+}
+
+function removeOlder(dir: string, age: number, now: number, only: (name: string) => boolean = () => true): number {
+  let removed = 0;
+  for (const name of list(dir)) {
+    if (!only(name) || (ageOf(join(dir, name), now) ?? 0) < age) continue;
+    if (succeeds(["ENOENT", "EISDIR", "EPERM"], () => unlinkSync(join(dir, name)))) removed++;
+  }
+  return removed;
+}
+
+/** Sweeps one mailbox: what dead collectors left, expired mail, and mail past its term. */
+export function sweepMailbox(id: string, config: Config, now: number = Date.now()): void {
+  const box = mailbox(id);
+  recover(box, ORPHANED, now);
+  peek(id);
+  removeOlder(join(box, "tmp"), TMP_AGE, now);
+  removeOlder(join(box, "posted"), DAY, now);
+  removeOlder(join(box, "cur"), config.keep_seen_days * DAY, now, (name) => !name.endsWith(":2,"));
+  for (const name of listNew(box))
+    if ((ageOf(join(box, "new", name), now) ?? 0) >= config.keep_unseen_days * DAY)
+      bury(join(box, "new", name), name, `expired: unread for ${config.keep_unseen_days} days`);
+}
+
+/**
+ * One sweep over everything: each mailbox, dead/, and peers that are gone past their term with nothing unread.
+ * `now` in ms. Throws MeshError BAD_CONFIG or TRY_AGAIN.
+ */
+export async function sweep(now: number = Date.now()): Promise<void> {
+  const config = readConfig();
+  for (const id of list(inboxRoot())) sweepMailbox(id, config, now);
+  for (const room of ["tmp", "new", "cur"]) removeOlder(join(deadBox(), room), config.keep_dead_days * DAY, now);
+  const done = (id: string, since: number | undefined) =>
+    since !== undefined && now - since >= config.keep_gone_days * DAY && !listNew(mailbox(id)).length;
+  const stale = listPeers().filter((p) => !isAlive(p, now) && done(p.id, lastSeen(p.id, p.left_at)));
+  if (!stale.length) return;
+  await locked("peers", () => {
+    for (const peer of stale) {
+      const trash = join(meshHome(), "inbox", `.${peer.id}.${process.pid}`);
+      // Renamed away first: mail that arrives in this very moment is then seen, and the peer kept.
+      if (!succeeds(["ENOENT"], () => renameSync(mailbox(peer.id), trash))) continue;
+      if (list(join(trash, "new")).length) {
+        renameSync(trash, mailbox(peer.id));
+        continue;
+      }
+      rmSync(trash, { recursive: true, force: true });
+      ignore(["ENOENT"], () => unlinkSync(peerFile(peer.id)));
+      log("forget", peer.id, peer.name);
+    }
+    publish();
+  });
+}
+
+function lastSeen(id: string, leftAt: string | undefined): number | undefined {
+  const left = leftAt === undefined ? Number.NaN : Date.parse(leftAt);
+  return Number.isNaN(left) ? ignore(["ENOENT"], () => lstatSync(peerFile(id)).mtimeMs) : left;
+}
