@@ -1,0 +1,82 @@
+// Sending as the CLI and the tools do it: the sender is who we are, not who we say; the answer says where each letter
+// is and what its recipient is doing. Nobody is told "delivered" when it is not.
+
+import { type Recipient, resolveAddress } from "../mesh/address.ts";
+import { type Address, hostName, type Kind, type Priority } from "../mesh/message.ts";
+import type { Peer } from "../mesh/peers.ts";
+import { type State as ReceiptState, receiptIn } from "../mesh/receive.ts";
+import { send, settle } from "../mesh/send.ts";
+import { bellOf, ownPeer, stateOf } from "./session.ts";
+
+export interface Dispatch {
+  to: string;
+  body: string;
+  from?: Peer | undefined;
+  kind?: Kind | undefined;
+  priority?: Priority | undefined;
+  expires?: Date | undefined;
+  queue?: boolean;
+}
+
+export interface Dispatched {
+  message_id: string;
+  to: { id: string; name: string; state: ReceiptState; recipient: string }[];
+  kind: Kind;
+}
+
+/** How long, in ms, a send waits for its letter to be taken before it says what it sees. */
+const SETTLE = 300;
+
+/** The human at a shell. */
+export const YOU: Address = { id: "you", name: "you", host: hostName() };
+export const addressOf = (peer: Peer | undefined): Address =>
+  peer ? { id: peer.id, name: peer.name, host: peer.host } : YOU;
+
+/** Sends one letter and looks where it is. Throws the MeshErrors of resolveAddress and send. */
+export async function dispatch(order: Dispatch): Promise<Dispatched> {
+  const from = order.from ?? ownPeer();
+  const to = resolveAddress(order.to, { from, queue: order.queue ?? false, describe: (p) => stateOf(p).state });
+  const before = new Map(to.map((r) => [r.id, r.peer && stateOf(r.peer)]));
+  const kind = order.kind ?? "task";
+  const { kind: _kind, priority, expires } = order;
+  const sent = send({
+    from: addressOf(from),
+    to,
+    body: order.body,
+    kind,
+    ...(priority ? { priority } : {}),
+    ...(expires ? { expires } : {}),
+  });
+  const waking = (priority ?? (kind === "note" ? "low" : "next")) !== "low";
+  if (waking && [...before.values()].some((s) => s?.state === "idle")) await settle(sent, SETTLE);
+  return {
+    message_id: sent.message_id,
+    kind,
+    to: to.map((r) => {
+      const state = receiptIn(r.id, sent.unique)?.state ?? "seen";
+      return { id: r.id, name: r.name, state, recipient: circumstances(r, before.get(r.id), state, waking) };
+    }),
+  };
+}
+
+/** What the recipient is doing, and so what will become of the letter. */
+function circumstances(
+  r: Recipient,
+  was: ReturnType<typeof stateOf> | undefined,
+  state: ReceiptState,
+  waking: boolean,
+): string {
+  if (!r.peer || !was)
+    return r.id === "you"
+      ? "the user, reads it with `claudemesh inbox`"
+      : `nobody yet, waits for a session named ${r.name}`;
+  if (was.state === "gone") return "gone, will get it on resume";
+  if (was.state === "asking")
+    return `asking its user${was.waitingFor ? ` (${was.waitingFor})` : ""}, will get it after that`;
+  if (was.state === "busy")
+    return waking ? "busy, will get it during or after its turn" : "busy, reads it with its next prompt";
+  if (!waking) return "idle, reads it with its next prompt";
+  const bell = bellOf(r.peer);
+  if (!bell || bell === "hooks") return "idle, reads it with its next prompt";
+  return state === "queued" ? `idle, being woken by ${bell}` : `idle, woken by ${bell}`;
+}

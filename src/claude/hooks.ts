@@ -1,0 +1,209 @@
+// Claude Code's hooks (code.claude.com/docs/hooks): one function an event, hook JSON in, hook JSON out. What is handed
+// out has been collected first and is marked seen by `shown`, which the caller runs once the output is flushed.
+
+import { unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ignore } from "../errors.ts";
+import { FILE_MODE, mailbox } from "../mesh/home.ts";
+import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
+import { log } from "../mesh/log.ts";
+import { bellOf as bellFile, collect, locate, mark, recover, ring } from "../mesh/maildir.ts";
+import { type Peer, peerOfProcess } from "../mesh/peers.ts";
+import { commandOf } from "../mesh/process.ts";
+import { type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
+import { ORPHANED } from "../mesh/sweep.ts";
+import {
+  CONTEXT_LIMIT,
+  framedNames,
+  frameLength,
+  frames,
+  isFramed,
+  isNotice,
+  notice,
+  primer,
+  summaryLine,
+} from "./prompt.ts";
+import { claudePid, isUnlisted, readSessionFile, safeConfig, sessionFileOf, stateOf } from "./session.ts";
+
+/** The fields of a hook's stdin that are used here; all are optional, for versions differ. */
+export interface HookInput {
+  hook_event_name?: string;
+  session_id?: string;
+  transcript_path?: string;
+  cwd?: string;
+  source?: string;
+  reason?: string;
+  prompt?: string;
+  agent_id?: string;
+  file_path?: string;
+  stop_hook_active?: boolean;
+}
+
+export interface HookOutput {
+  /** JSON for stdout */
+  json?: Record<string, unknown>;
+  stderr?: string;
+  /** 2 wakes an idle session (asyncRewake) */
+  exit?: 2;
+  /** letters that the output shows: to be marked once it is flushed */
+  shown?: { id: string; letters: Letter[] };
+}
+
+/** Answers one hook call. Throws only on what the caller should log; the caller fails open. */
+export async function answerHook(event: string, input: HookInput): Promise<HookOutput> {
+  if (input.agent_id) return {};
+  const pid = claudePid();
+  if (pid === undefined || isUnlisted(pid)) return {};
+  if (event === "SessionEnd") return sessionEnd(pid, input);
+  const peer = await registered(event, pid, input);
+  switch (event) {
+    case "SessionStart":
+      return sessionStart(peer, input);
+    case "CwdChanged":
+      return { json: output(event, { watchPaths: [bellFile(mailbox(peer.id))] }) };
+    case "UserPromptSubmit":
+      return userPromptSubmit(peer, input.prompt ?? "");
+    case "PostToolUse":
+      return hand(event, peer, (letter) => letter.message.priority === "now");
+    case "Stop":
+      return stop(peer, input);
+    case "FileChanged":
+      return fileChanged(peer, input);
+    default:
+      return {};
+  }
+}
+
+const output = (hookEventName: string, fields: Record<string, unknown>) => ({
+  hookSpecificOutput: { hookEventName, ...fields },
+});
+
+/** The peer of this claude, joined or brought up to date if it carries another session than we knew. */
+async function registered(event: string, pid: number, input: HookInput): Promise<Peer> {
+  const known = peerOfProcess(pid, input.session_id);
+  if (known && event !== "SessionStart" && known.session_id === input.session_id) return known;
+  return joinMesh(arrivalOf(pid, input));
+}
+
+/** All that can be known of a session from its hook's input and its process. */
+export function arrivalOf(pid: number, input: HookInput): Arrival {
+  const file = sessionFileOf(pid);
+  const session = readSessionFile(file);
+  const supervisor = Number(process.env.CLAUDEMESH_SUPERVISOR);
+  return {
+    pid,
+    cwd: process.env.CLAUDE_PROJECT_DIR || input.cwd || process.cwd(),
+    // 2.1.197 gives the old id at --fork-session and names no source: only the command line tells.
+    fork: input.source === "fork" || / --fork-session\b/.test(commandOf(pid)),
+    claude_session_file: file,
+    ...(input.session_id ? { session_id: input.session_id } : {}),
+    ...(input.transcript_path ? { transcript_path: input.transcript_path } : {}),
+    ...(session?.name ? { name: session.name } : {}),
+    ...(session?.version ? { client: session.version } : {}),
+    ...(supervisor > 1 ? { supervisor } : {}),
+  };
+}
+
+/**
+ * Arms the watcher and says once who this session is. Mail is not handed out here: what a SessionStart hook says is
+ * read only with the user's first prompt, so it would be called seen before it was. A bell rings for it at once.
+ */
+function sessionStart(peer: Peer, input: HookInput): HookOutput {
+  const box = mailbox(peer.id);
+  recover(box, ORPHANED);
+  writeFileSync(bellFile(box), `${Date.now()}\n`, { mode: FILE_MODE });
+  const context = input.source === "compact" ? {} : { additionalContext: primer(peer) };
+  return { json: output("SessionStart", { watchPaths: [bellFile(box)], ...context }) };
+}
+
+async function sessionEnd(pid: number, input: HookInput): Promise<HookOutput> {
+  if (input.reason === "clear" || input.reason === "resume") return {};
+  const peer = peerOfProcess(pid, input.session_id);
+  if (peer) await leave(peer.id);
+  return {};
+}
+
+/** Confirms what a bell has put into this prompt, and hands over the rest of the mailbox with it. */
+async function userPromptSubmit(peer: Peer, prompt: string): Promise<HookOutput> {
+  const names = framedNames(prompt);
+  const inPrompt = names.map((unique) => confirm(peer, unique));
+  if (inPrompt.length && isFramed(prompt) && inPrompt.every((found) => found === "again")) {
+    log("repeat-blocked", peer.id, ...names);
+    return { json: { decision: "block", reason: "claudemesh: this mail has already been shown to this session." } };
+  }
+  const arrived = names.flatMap((unique) => readSeen(peer.id, `${unique}:2,S`) ?? []);
+  const handed = await hand("UserPromptSubmit", peer, () => true, arrived);
+  if (!handed.shown && !inPrompt.length && isNotice(prompt)) {
+    log("empty-bell-blocked", peer.id);
+    return {
+      json: { decision: "block", reason: "claudemesh: the mail that this line announced has been read meanwhile." },
+    };
+  }
+  return handed;
+}
+
+/** Marks a letter that stands in the prompt. `again`: it had been shown before; `unknown`: it never lay in this mailbox. */
+function confirm(peer: Peer, unique: string): "first" | "again" | "unknown" {
+  const box = mailbox(peer.id);
+  ignore(["ENOENT"], () => unlinkSync(join(box, "posted", unique)));
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const place = locate(box, unique);
+    if (!place) return "unknown";
+    if (place.at === "cur" && /[ST]/.test(place.flags)) return "again";
+    // Put back because this hook came late: it is in the prompt all the same.
+    if (place.at === "new" && !collect(box, unique)) continue;
+    if (mark(box, unique, "S")) return "first";
+  }
+  return "unknown";
+}
+
+/** Collects what `wanted` accepts, as much as one hook may say, and words it; the user is told of `arrived` as well. */
+async function hand(
+  event: string,
+  peer: Peer,
+  wanted: (letter: Letter) => boolean,
+  arrived: Letter[] = [],
+): Promise<HookOutput> {
+  if (!safeConfig().bells.includes("hooks") && event !== "UserPromptSubmit") return {};
+  if (event === "UserPromptSubmit") await standStill(peer.id);
+  let room = CONTEXT_LIMIT;
+  const letters = take(peer.id, (letter) => {
+    if (!wanted(letter)) return false;
+    room -= frameLength(letter);
+    return room > 0 || "stop";
+  });
+  const systemMessage = summaryLine([...arrived, ...letters]);
+  if (!letters.length) return arrived.length ? { json: { systemMessage } } : {};
+  return {
+    json: { ...output(event, { additionalContext: frames(letters) }), systemMessage },
+    shown: { id: peer.id, letters },
+  };
+}
+
+const isWaking = (letter: Letter) => letter.message.priority !== "low";
+
+async function stop(peer: Peer, input: HookInput): Promise<HookOutput> {
+  // One continuation a chain: what comes later rings again once the session is idle.
+  const handed = input.stop_hook_active ? {} : await hand("Stop", peer, isWaking);
+  if (handed.shown) {
+    setState(peer, "busy");
+    // The client shows the user what continues a turn: a systemMessage would say it twice.
+    return { ...handed, json: { hookSpecificOutput: handed.json?.hookSpecificOutput } };
+  }
+  if (peek(peer.id).letters.some(isWaking)) ring(mailbox(peer.id));
+  return {};
+}
+
+/** Claude Code's own watcher saw the bell: wake the session, but only if it is idle and there is mail. */
+function fileChanged(peer: Peer, input: HookInput): HookOutput {
+  const box = mailbox(peer.id);
+  if (input.file_path !== undefined && input.file_path !== bellFile(box)) return {};
+  if (!safeConfig().bells.includes("watcher") || stateOf(peer).state !== "idle") return {};
+  const waiting = peek(peer.id).letters;
+  return waiting.some(isWaking) ? { stderr: `${notice(waiting)}\n`, exit: 2 } : {};
+}
+
+/** The hooks' own view of what the session is doing, for clients that keep no status. */
+function setState(peer: Peer, state: "busy" | "idle"): void {
+  ignore(["ENOENT"], () => writeFileSync(join(mailbox(peer.id), "state"), `${state}\n`, { mode: FILE_MODE }));
+}

@@ -1,0 +1,92 @@
+// The session's own MCP server, on stdio: the tools, and the ringer for its inbox socket. A child of claude, found by
+// its parents; it stays right over /clear and /resume because it goes by the process, and never outlives it.
+
+import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
+import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
+import { MeshError } from "../errors.ts";
+import { joinMesh, updatePeer } from "../mesh/join.ts";
+import { log } from "../mesh/log.ts";
+import { BEAT, type Peer, peerOfProcess } from "../mesh/peers.ts";
+import { isRunning, startedAt } from "../mesh/process.ts";
+import { arrivalOf } from "./hooks.ts";
+import { attend } from "./presence.ts";
+import { AUTHORITY } from "./prompt.ts";
+import { createRinger } from "./ringer.ts";
+import { claudePid, isUnlisted } from "./session.ts";
+import { TOOLS } from "./tools.ts";
+
+/** How long, in ms, the session's own SessionStart hook gets to register it: it knows more than we do. */
+const HOOK_FIRST = 5000;
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Serves until stdin ends or claude is gone. `version` is the package's. */
+export async function serve(version: string): Promise<void> {
+  const pid = claudePid();
+  const listed = pid !== undefined && !isUnlisted(pid) ? pid : undefined;
+  const server = new McpServer({ name: "claudemesh", version }, { instructions: AUTHORITY });
+  for (const { name, description, input, readOnly, run } of TOOLS)
+    server.registerTool(
+      name,
+      { description, inputSchema: input, annotations: { readOnlyHint: readOnly } },
+      async (given: Record<string, unknown>) => {
+        try {
+          const { text, after } = await run(given, await self(listed));
+          if (after) setImmediate(after);
+          return { content: [{ type: "text" as const, text }] };
+        } catch (error) {
+          if (!(error instanceof MeshError)) log("tool-error", name, String(error));
+          const hint = error instanceof MeshError && error.hint ? `\n${error.hint}` : "";
+          return {
+            isError: true,
+            content: [{ type: "text" as const, text: `claudemesh: ${(error as Error).message}${hint}` }],
+          };
+        }
+      },
+    );
+
+  const ended = new Promise<void>((resolve) => {
+    server.server.onclose = resolve;
+    process.stdin.on("end", resolve).on("close", resolve);
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, resolve);
+    const started = listed === undefined ? undefined : startedAt(listed);
+    const watchdog = setInterval(() => listed !== undefined && !isRunning(listed, started) && resolve(), BEAT);
+    watchdog.unref();
+  });
+  await server.connect(new StdioServerTransport());
+  const ringing = listed === undefined ? undefined : ringFor(listed, ended);
+  await ended;
+  await (await ringing)?.();
+}
+
+/** Attends to the mailbox once the session is registered. Resolves to what ends it. */
+async function ringFor(pid: number, ended: Promise<void>): Promise<(() => Promise<void>) | undefined> {
+  let over = false;
+  void ended.then(() => {
+    over = true;
+  });
+  for (const start = Date.now(); !peerOfProcess(pid) && Date.now() - start < HOOK_FIRST && !over; ) await pause(50);
+  if (over) return undefined;
+  const { id } = await self(pid);
+  await updatePeer(id, { mcp: process.pid });
+  const ringer = createRinger(id);
+  const attending = await attend(id, ringer.look);
+  return async () => {
+    await attending.close();
+    await ringer.stop();
+  };
+}
+
+/** This server's session as registered now; registers it if no hook has. Throws MeshError NOT_IN_A_SESSION. */
+async function self(pid: number | undefined): Promise<Peer> {
+  if (pid === undefined)
+    throw new MeshError(
+      "NOT_IN_A_SESSION",
+      "can't tell which session this is: no claude runs above this server",
+      "start it from Claude Code, not by hand",
+    );
+  const session = process.env.CLAUDE_CODE_SESSION_ID;
+  return (
+    peerOfProcess(pid) ??
+    (await joinMesh(arrivalOf(pid, { cwd: process.cwd(), ...(session ? { session_id: session } : {}) })))
+  );
+}

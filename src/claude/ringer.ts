@@ -1,0 +1,146 @@
+// Rings for mail that waits while the session is idle: through its inbox socket where there is one, else by its bell
+// file. A post is held as collected until the UserPromptSubmit hook has seen it; unseen after 3 s, it is put back.
+// Nothing is ever queued inside the client: while it is busy or at a dialog, the mail stays in new/.
+
+import { unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ignore } from "../errors.ts";
+import { FILE_MODE, mailbox, makeDir } from "../mesh/home.ts";
+import { log } from "../mesh/log.ts";
+import { locate, putBack, ring } from "../mesh/maildir.ts";
+import { type Peer, readPeer } from "../mesh/peers.ts";
+import { type Letter, peek, STILL, take } from "../mesh/receive.ts";
+import { post } from "./inbox-socket.ts";
+import { BODY_LIMIT, frameLength, frames } from "./prompt.ts";
+import { safeConfig, sessionOf, stateOf } from "./session.ts";
+
+/** How long, in ms, a post may take to be seen by the hook. */
+export const CONFIRM = 3000;
+/** At most one batch in so many ms. */
+const PACE = 1000;
+/** After a post that never arrived the socket is left alone for so many ms. */
+const MISTRUST = 60_000;
+
+const isWaking = (letter: Letter) => letter.message.priority !== "low";
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Notes that a letter is on its way through the client, so that the prompt hook looks for it. */
+export function notePosted(id: string, unique: string): void {
+  const dir = join(mailbox(id), "posted");
+  makeDir(dir);
+  writeFileSync(join(dir, unique), "", { mode: FILE_MODE });
+}
+
+/** Waits until the hook has marked every letter, at most `ms`; puts the others back. True if all were seen. */
+export async function confirmed(id: string, letters: Letter[], ms: number = CONFIRM): Promise<boolean> {
+  const box = mailbox(id);
+  const unseen = () =>
+    letters.filter((l) => {
+      const place = locate(box, l.unique);
+      return place?.at === "new" || (place?.at === "cur" && place.flags === "");
+    });
+  const end = Date.now() + ms;
+  while (unseen().length && Date.now() < end) await pause(20);
+  const left = unseen();
+  for (const letter of left) putBack(box, letter.unique);
+  return left.length === 0;
+}
+
+export interface Ringer {
+  /** Look again: mail or the session's status may have changed. */
+  look(): void;
+  /** Resolves when nothing is on its way; rings no more. */
+  stop(): Promise<void>;
+}
+
+/** A ringer for one session; `look` is called at every change of its mailbox or of its session file. */
+export function createRinger(id: string): Ringer {
+  let running: Promise<void> | undefined;
+  let again = false;
+  let stopped = false;
+  let lastPost = 0;
+  let mistrustedUntil = 0;
+  let lastRing = 0;
+  let rings = 0;
+
+  async function round(): Promise<void> {
+    const peer = readPeer(id);
+    if (!peer || stateOf(peer).state !== "idle") return;
+    const { letters, unready } = peek(id);
+    if (unready) setTimeout(look, STILL).unref();
+    if (!letters.some(isWaking)) {
+      rings = 0;
+      return;
+    }
+    const socket =
+      safeConfig().bells.includes("inbox") && Date.now() >= mistrustedUntil ? sessionOf(peer)?.socket : undefined;
+    if (socket) await byInbox(peer, socket);
+    else byBell(id);
+  }
+
+  async function byInbox(peer: Peer, socket: string): Promise<void> {
+    await pause(Math.max(0, lastPost + PACE - Date.now()));
+    if (stopped || stateOf(peer).state !== "idle") return;
+    let room = BODY_LIMIT + 1000;
+    const letters = take(id, (letter) => {
+      if (!isWaking(letter)) return false;
+      room -= frameLength(letter);
+      return room > 0 || "stop";
+    });
+    if (!letters.length) return;
+    for (const letter of letters) notePosted(id, letter.unique);
+    lastPost = Date.now();
+    const from = [...new Set(letters.map((l) => l.message.from?.name || "a file"))].join(", ");
+    try {
+      await post(socket, frames(letters), from);
+      if (await confirmed(id, letters)) return;
+      log("post-unseen", id, ...letters.map((l) => l.unique));
+    } catch (error) {
+      // Nothing went out: no hook needs to look for it.
+      for (const letter of letters) {
+        ignore(["ENOENT"], () => unlinkSync(join(mailbox(id), "posted", letter.unique)));
+        putBack(mailbox(id), letter.unique);
+      }
+      log("post-failed", id, String(error));
+    }
+    mistrustedUntil = Date.now() + MISTRUST;
+    setTimeout(look, MISTRUST).unref();
+  }
+
+  /** The deliverer rang already, but perhaps while the session was busy: again, ever more seldom while nothing comes of it. */
+  function byBell(mailboxId: string): void {
+    const wait = Math.min(60_000, 2000 * 2 ** rings) - (Date.now() - lastRing);
+    if (wait > 0) {
+      setTimeout(look, wait).unref();
+      return;
+    }
+    rings++;
+    lastRing = Date.now();
+    if (safeConfig().bells.includes("watcher")) ring(mailbox(mailboxId));
+  }
+
+  function look(): void {
+    if (stopped) return;
+    if (running) {
+      again = true;
+      return;
+    }
+    running = round()
+      .catch((error: unknown) => log("ring-error", id, String(error)))
+      .finally(() => {
+        running = undefined;
+        if (again) {
+          again = false;
+          look();
+        }
+      });
+  }
+
+  return {
+    look,
+    async stop() {
+      stopped = true;
+      await running;
+    },
+  };
+}

@@ -1,0 +1,78 @@
+// One session as `list`, `status` and list_instances show it.
+
+import { mailbox } from "../mesh/home.ts";
+import { listNew } from "../mesh/maildir.ts";
+import { isAlive, type Peer } from "../mesh/peers.ts";
+import { bellOf, stateOf } from "./session.ts";
+
+export interface Row {
+  id: string;
+  name: string;
+  state: string;
+  /** ISO time since when it is in this state */
+  since: string;
+  unread: number;
+  /** the bell that would reach it now; null if it is gone or all are switched off */
+  bell: string | null;
+  alive: boolean;
+  cwd: string;
+  repo: string | null;
+  branch: string | null;
+  summary: string | null;
+  started_at: string;
+  pid: number;
+}
+
+/** A peer's row, as of now. */
+export function rowOf(peer: Peer): Row {
+  const { state, since } = stateOf(peer);
+  return {
+    id: peer.id,
+    name: peer.name,
+    state,
+    since: since.toISOString(),
+    unread: listNew(mailbox(peer.id)).length,
+    bell: bellOf(peer) ?? null,
+    alive: isAlive(peer),
+    cwd: peer.cwd,
+    repo: peer.repo ?? null,
+    branch: peer.branch ?? null,
+    summary: peer.summary ?? null,
+    started_at: peer.started_at,
+    pid: peer.pid,
+  };
+}
+
+/** Rows as aligned text columns, without a heading; `mine` is marked with `*`. */
+export function table(rows: Row[], mine?: string, now: number = Date.now()): string {
+  const cells = rows.map((r) => [
+    r.id === mine ? "*" : "",
+    r.id,
+    r.name,
+    r.state,
+    duration(now - Date.parse(r.since)),
+    r.unread ? `✉${r.unread}` : "",
+    r.bell ?? "",
+    r.branch ?? "",
+    r.summary ?? "",
+    r.cwd,
+  ]);
+  const columns = (cells[0] ?? []).map((_, i) => i).filter((i) => cells.some((row) => row[i]));
+  const width = columns.map((i) => Math.max(...cells.map((row) => Array.from(row[i] ?? "").length)));
+  return cells
+    .map((row) =>
+      columns
+        .map((i, c) => `${row[i]}${" ".repeat((width[c] ?? 0) - Array.from(row[i] ?? "").length)}`)
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** A time span in ms in its largest unit: `3 s`, `5 min`, `2 h`, `4 d`. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 90) return `${seconds} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return seconds < 129_600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
+}

@@ -1,0 +1,155 @@
+// What Claude Code itself says about its sessions, in ~/.claude/sessions/<pid>.json, and which process it is.
+// That file, not any flag of ours, is the truth about idle: after Esc, for example, no hook fires.
+
+import { readFileSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, join } from "node:path";
+import { ignore } from "../errors.ts";
+import { type Bell, DEFAULTS, readConfig } from "../mesh/config.ts";
+import { readJsonObject } from "../mesh/files.ts";
+import { mailbox } from "../mesh/home.ts";
+import { isAlive, isLocal, listPeers, type Peer, peerOfProcess } from "../mesh/peers.ts";
+import { ancestors, commandOf, environmentOf, isRunning, startedAt } from "../mesh/process.ts";
+
+/** Claude Code's own folder: CLAUDE_CONFIG_DIR moves it. */
+export const claudeDir = () => process.env.CLAUDE_CONFIG_DIR || join(homedir(), ".claude");
+export const sessionFileOf = (pid: number) => join(claudeDir(), "sessions", `${pid}.json`);
+
+export type State = "idle" | "busy" | "asking" | "gone";
+
+export interface SessionFile {
+  /** undefined before 2.1.162 */
+  status: "idle" | "busy" | "waiting" | undefined;
+  waitingFor: string | undefined;
+  since: Date | undefined;
+  /** only a name that the user gave, by --name or /rename */
+  name: string | undefined;
+  socket: string | undefined;
+  version: string | undefined;
+  sessionId: string | undefined;
+  kind: string | undefined;
+}
+
+/** Reads a session file; undefined if it is missing or was written by another process than the one that now has that pid. */
+export function readSessionFile(path: string, pidStarted?: string): SessionFile | undefined {
+  const found = readJsonObject(path);
+  if (!found) return undefined;
+  const text = (key: string) => (typeof found[key] === "string" ? (found[key] as string) : undefined);
+  if (pidStarted !== undefined && text("procStart") !== undefined && text("procStart") !== pidStarted) return undefined;
+  const status = text("status");
+  const at = found.statusUpdatedAt;
+  return {
+    status: status === "idle" || status === "busy" || status === "waiting" ? status : undefined,
+    waitingFor: text("waitingFor"),
+    since: typeof at === "number" ? new Date(at) : undefined,
+    name: text("nameSource") === "user" ? text("name") : undefined,
+    socket: text("messagingSocketPath"),
+    version: text("version"),
+    sessionId: text("sessionId"),
+    kind: text("kind"),
+  };
+}
+
+/** The session file of a peer of this machine, if its process still writes it. */
+export function sessionOf(peer: Peer): SessionFile | undefined {
+  return peer.claude_session_file ? readSessionFile(peer.claude_session_file, peer.pid_started) : undefined;
+}
+
+/** What a session is doing and since when; `waitingFor` says what its user is asked, where Claude Code tells. */
+export function stateOf(peer: Peer): { state: State; since: Date; waitingFor?: string } {
+  if (!isAlive(peer)) return { state: "gone", since: new Date(peer.left_at ?? peer.started_at) };
+  const session = sessionOf(peer);
+  if (session?.status) {
+    const state = session.status === "waiting" ? "asking" : session.status;
+    const waiting = session.waitingFor && state === "asking" ? { waitingFor: session.waitingFor } : {};
+    return { state, since: session.since ?? new Date(peer.started_at), ...waiting };
+  }
+  // Older than 2.1.162, or in another container: what the hooks last wrote.
+  const file = join(mailbox(peer.id), "state");
+  const word = ignore(["ENOENT"], () => readFileSync(file, "utf8").trim());
+  const since = ignore(["ENOENT"], () => statSync(file).mtime) ?? new Date(peer.started_at);
+  return { state: word === "busy" || word === "asking" ? word : "idle", since };
+}
+
+/** True if `version` is at least `least`, both like 2.1.224; an unknown version is not. */
+export function isAtLeast(version: string | undefined, least: string): boolean {
+  const [a, b] = [version ?? "", least].map((v) => v.split(".").map((n) => Number.parseInt(n, 10)));
+  for (let i = 0; i < 3; i++) {
+    const difference = (a?.[i] ?? Number.NaN) - (b?.[i] ?? 0);
+    if (Number.isNaN(difference)) return false;
+    if (difference !== 0) return difference > 0;
+  }
+  return true;
+}
+
+/** True if the session's own MCP server runs: the only process that its inbox socket lets in unasked. */
+export function hasMailServer(peer: Peer): boolean {
+  return peer.mcp !== undefined && isLocal(peer) && isRunning(peer.mcp) && [...ancestors(peer.mcp)].includes(peer.pid);
+}
+
+/** The fastest bell that can reach the session now; `hooks` means: with its next turn or prompt. */
+export function bellOf(peer: Peer): Bell | undefined {
+  if (!isAlive(peer)) return undefined;
+  const { bells } = safeConfig();
+  const session = sessionOf(peer);
+  if (bells.includes("inbox") && session?.socket && hasMailServer(peer)) return "inbox";
+  if (
+    bells.includes("supervisor") &&
+    peer.supervisor &&
+    isLocal(peer) &&
+    isRunning(peer.supervisor) &&
+    safeConfig().inject !== "never"
+  )
+    return "supervisor";
+  if (bells.includes("watcher") && isAtLeast(session?.version ?? peer.client, "2.1.83")) return "watcher";
+  return bells.includes("hooks") ? "hooks" : undefined;
+}
+
+/** The configuration, or the defaults where it can't be used: for roads that must not stop. */
+export function safeConfig(): ReturnType<typeof readConfig> {
+  try {
+    return readConfig();
+  } catch {
+    return DEFAULTS;
+  }
+}
+
+/** The pid of the claude that this process runs under; undefined outside one. Never a hook's, a shell's or a server's. */
+export function claudePid(): number | undefined {
+  const given = Number(process.env.CLAUDE_PID);
+  if (given > 1 && isRunning(given)) return given;
+  return [...ancestors()].find(isClaude);
+}
+
+function isClaude(pid: number): boolean {
+  if (readSessionFile(sessionFileOf(pid), startedAt(pid)) !== undefined) return true;
+  const [program = "", script = ""] = commandOf(pid).split(" ");
+  return basename(program) === "claude" || /claude-code[\\/](cli|start)\.m?js$/.test(script);
+}
+
+/** True for a claude that must not register: one started inside another's Bash tool, or a pre-warmed spare. */
+export function isUnlisted(pid: number): boolean {
+  if (environmentOf(pid, "CLAUDE_CODE_CHILD_SESSION") === "1") return true;
+  return readSessionFile(sessionFileOf(pid))?.kind === "bg-spare" || / --?bg-spare\b/.test(commandOf(pid));
+}
+
+/** The peer that this process runs under, by process ancestry, else by the session id in its environment; undefined for a human's shell. */
+export function ownPeer(): Peer | undefined {
+  const above = new Set(ancestors());
+  const linked = linkedPeer();
+  if (linked && above.has(linked.pid)) return linked;
+  const live = listPeers().filter((p) => isLocal(p) && above.has(p.pid) && isAlive(p));
+  for (const pid of above) {
+    const found = live.find((p) => p.pid === pid);
+    if (found) return found;
+  }
+  return linked;
+}
+
+function linkedPeer(): Peer | undefined {
+  const pid = Number(process.env.CLAUDE_PID);
+  const session = process.env.CLAUDE_CODE_SESSION_ID;
+  const byPid = pid > 1 ? peerOfProcess(pid, session) : undefined;
+  if (byPid || !session) return byPid;
+  return listPeers().find((p) => p.session_id === session && isAlive(p));
+}

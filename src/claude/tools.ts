@@ -1,0 +1,174 @@
+// The tool table: what a model can do on the mesh, over the same functions as the verbs. Results are plain text or
+// JSON; an error is the sentence the CLI prints.
+
+import { z } from "zod";
+import { MeshError } from "../errors.ts";
+import { findPeer } from "../mesh/address.ts";
+import { updatePeer } from "../mesh/join.ts";
+import { oneLine } from "../mesh/message.ts";
+import { isAlive, listPeers, type Peer } from "../mesh/peers.ts";
+import { type Letter, markSeen, peek, standStill, take } from "../mesh/receive.ts";
+import { dispatch } from "./dispatch.ts";
+import { frames } from "./prompt.ts";
+import { rowOf } from "./roster.ts";
+import { stateOf } from "./session.ts";
+import { lastTurns, turnAt } from "./transcript.ts";
+import { searchTurns } from "./transcript-search.ts";
+
+export interface Tool {
+  name: string;
+  description: string;
+  input: z.ZodRawShape;
+  readOnly: boolean;
+  /** `self` is the session whose server this is, as registered now */
+  run(input: Record<string, unknown>, self: Peer): Promise<Result>;
+}
+
+export interface Result {
+  text: string;
+  /** runs once the text is on its way to the client */
+  after?: () => void;
+}
+
+const tool = <S extends z.ZodRawShape>(
+  name: string,
+  description: string,
+  input: S,
+  readOnly: boolean,
+  run: (input: z.output<z.ZodObject<S>>, self: Peer) => Promise<Result> | Result,
+): Tool => ({
+  name,
+  description,
+  input,
+  readOnly,
+  run: async (given, self) => run(given as z.output<z.ZodObject<S>>, self),
+});
+
+const json = (value: unknown): Result => ({ text: JSON.stringify(value, null, 1) });
+const who = z.string().describe("id, name or folder of a session");
+const described = (peer: Peer) => stateOf(peer).state;
+
+function transcriptOf(id: string, self: Peer): string {
+  const peer = findPeer(id, { from: self, describe: described });
+  if (!peer.transcript_path)
+    throw new MeshError(
+      "NO_TRANSCRIPT",
+      `can't read the history of ${peer.name}: it has not said where its transcript is`,
+      "it will once its hooks run",
+    );
+  return peer.transcript_path;
+}
+
+export const TOOLS: Tool[] = [
+  tool("whoami", "This session on claudemesh: id, name, folder.", {}, true, (_, self) => json(self)),
+
+  tool(
+    "list_instances",
+    "The other Claude Code sessions on claudemesh: id, name, state (idle, busy, asking its user), unread mail, branch, folder, summary.",
+    { scope: z.enum(["machine", "repo", "directory"]).optional() },
+    true,
+    ({ scope }, self) => {
+      const near = (p: Peer) =>
+        scope === "repo" ? p.repo === self.repo : scope === "directory" ? p.cwd === self.cwd : true;
+      const others = listPeers().filter((p) => p.id !== self.id && isAlive(p) && near(p));
+      return others.length ? json(others.map(rowOf)) : { text: "No other session is there." };
+    },
+  ),
+
+  tool(
+    "send_message",
+    "Sends claudemesh mail to another session, durably. Say what, where, what to do and how to check it. The reply comes by " +
+      "itself as mail: do not wait or poll for it, end the turn. The result tells where the letter is and what the recipient is doing.",
+    {
+      to: z
+        .string()
+        .describe("id, name or folder of a session; several with commas; * everyone, @repo, @dir; `you` is the user"),
+      body: z.string(),
+      kind: z
+        .enum(["task", "note", "question", "answer"])
+        .optional()
+        .describe("task: act on it (default). note: for information, wakes nobody. answer: a result or reply"),
+      priority: z
+        .enum(["now", "next", "low"])
+        .optional()
+        .describe("now: between two tool calls; next: when the turn ends; low: with the next prompt"),
+    },
+    false,
+    async ({ to, body, kind, priority }, self) => json(await dispatch({ to, body, kind, priority, from: self })),
+  ),
+
+  tool(
+    "read_inbox",
+    "Claudemesh mail that waits for this session. Usually empty, for mail is shown by itself.",
+    { drain: z.boolean().optional().describe("false: look without taking (default true)") },
+    false,
+    async ({ drain }, self) => {
+      await standStill(self.id);
+      const letters: Letter[] = drain === false ? peek(self.id).letters : take(self.id, () => true);
+      if (!letters.length) return { text: "No mail waits." };
+      return { text: frames(letters), after: () => drain !== false && markSeen(self.id, letters) };
+    },
+  ),
+
+  tool(
+    "set_summary",
+    "Says in one line what this session is working on, for the others' lists.",
+    { summary: z.string().max(500) },
+    false,
+    async ({ summary }, self) => {
+      await updatePeer(self.id, { summary: oneLine(summary).slice(0, 200) });
+      return { text: "Noted." };
+    },
+  ),
+
+  tool(
+    "read_history",
+    "The last turns of another session's transcript.",
+    {
+      id: who,
+      last_n_turns: z.number().int().min(1).max(100).optional(),
+      redact: z.boolean().optional().describe("cut long entries (default true)"),
+    },
+    true,
+    async ({ id, last_n_turns, redact }, self) =>
+      json(await lastTurns(transcriptOf(id, self), last_n_turns ?? 5, cap(redact))),
+  ),
+
+  tool(
+    "search_history",
+    "Searches another session's transcript.",
+    {
+      id: who,
+      query: z.string().describe("a substring, or /regex/flags"),
+      options: z
+        .object({
+          context: z.number().int().min(0).max(2000).optional(),
+          limit: z.number().int().min(1).max(200).optional(),
+        })
+        .optional(),
+    },
+    true,
+    async ({ id, query, options }, self) => {
+      const hits = [];
+      for await (const hit of searchTurns(transcriptOf(id, self), query, {
+        limit: options?.limit ?? 20,
+        ...(options?.context !== undefined ? { context: options.context } : {}),
+      }))
+        hits.push(hit);
+      return hits.length ? json(hits) : { text: "Nothing found." };
+    },
+  ),
+
+  tool(
+    "get_turn",
+    "One whole turn of another session's transcript.",
+    {
+      id: who,
+      turn_index: z.number().int().describe("as search_history and read_history number them; -1 is the last"),
+    },
+    true,
+    async ({ id, turn_index }, self) => json(await turnAt(transcriptOf(id, self), turn_index, cap(undefined))),
+  ),
+];
+
+const cap = (redact: boolean | undefined) => (redact === false ? { redact: Number.POSITIVE_INFINITY } : {});

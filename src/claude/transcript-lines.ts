@@ -1,0 +1,133 @@
+// A transcript as bytes: whole lines forwards in blocks, or one by one from the end. Holds one block or one line at a
+// time, whatever the file's size; splits only at the newline byte, so a UTF-8 character is never cut.
+
+import { open } from "node:fs/promises";
+import { errnoOf, MeshError } from "../errors.ts";
+
+export interface ByteFile {
+  size: number;
+  /** fills `into` from `position` on; resolves to the bytes read, fewer only at the end of the file */
+  read(into: Buffer, position: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface Place {
+  bytes: Buffer;
+  /** where `bytes` begins in the file */
+  offset: number;
+}
+
+const NEWLINE = 10;
+/** The API takes 32 MB a request and the client writes a result twice at most, so a longer line is no conversation. */
+const LONGEST_LINE = 68 * 1024 * 1024;
+/** Strings over 1 MB stay outside V8's heap, which makes searching them three times as fast. */
+const BLOCK = 4 * 1024 * 1024;
+const CHUNK = 64 * 1024;
+
+const REASONS: Record<string, string> = {
+  ENOENT: "no such file",
+  ENOTDIR: "no such file",
+  EISDIR: "it is a directory",
+  EACCES: "not allowed to read it",
+};
+
+/** Opens a file for reading as it is now; what is appended later is not seen. Throws MeshError NO_TRANSCRIPT. */
+export async function openBytes(path: string): Promise<ByteFile> {
+  try {
+    const file = await open(path, "r");
+    const stats = await file.stat();
+    if (stats.isDirectory()) {
+      await file.close();
+      throw Object.assign(new Error("EISDIR"), { code: "EISDIR" });
+    }
+    return {
+      size: stats.size,
+      read: async (into, position) => {
+        let done = 0;
+        while (done < into.length) {
+          const { bytesRead } = await file.read(into, done, into.length - done, position + done);
+          if (bytesRead === 0) break;
+          done += bytesRead;
+        }
+        return done;
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    const reason = REASONS[errnoOf(error) ?? ""];
+    if (!reason) throw error;
+    throw new MeshError(
+      "NO_TRANSCRIPT",
+      `can't read the transcript ${path}: ${reason}`,
+      "Claude Code writes it with a session's first prompt, and deletes old ones after a while",
+    );
+  }
+}
+
+/** Whole lines forwards from `from` on, many to a block. A block is only valid until the next one is asked for. */
+export async function* blocks(file: ByteFile, from = 0, size = BLOCK): AsyncGenerator<Place> {
+  let buffer = Buffer.allocUnsafe(Math.min(size, Math.max(file.size - from, 1)));
+  let kept = 0;
+  let skipping = false;
+  for (let position = from; position < file.size; ) {
+    if (kept === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
+    const wanted = Math.min(buffer.length - kept, file.size - position);
+    const got = await file.read(buffer.subarray(kept, kept + wanted), position);
+    if (got === 0) break;
+    position += got;
+    const filled = kept + got;
+    const end = buffer.lastIndexOf(NEWLINE, filled - 1) + 1;
+    const start = skipping && end > 0 ? buffer.indexOf(NEWLINE) + 1 : 0;
+    if (end > start) yield { bytes: buffer.subarray(start, end), offset: position - filled + start };
+    skipping = end > 0 ? false : skipping;
+    kept = filled - end;
+    buffer.copyWithin(0, end, filled);
+    if (kept > LONGEST_LINE) skipping = true;
+    if (skipping) kept = 0;
+  }
+  if (kept > 0) yield { bytes: buffer.subarray(0, kept), offset: file.size - kept };
+}
+
+/** The lines of a block, without their newline, beginning at `offset`. */
+export function* linesOf({ bytes, offset }: Place): Generator<Place> {
+  for (let start = 0; start < bytes.length; ) {
+    const newline = bytes.indexOf(NEWLINE, start);
+    const end = newline < 0 ? bytes.length : newline;
+    yield { bytes: bytes.subarray(start, end), offset: offset + start };
+    start = end + 1;
+  }
+}
+
+/** The line of a block around `position`, without its newline. */
+export function lineAround({ bytes, offset }: Place, position: number): Place {
+  const start = position > 0 ? bytes.lastIndexOf(NEWLINE, position - 1) + 1 : 0;
+  const newline = bytes.indexOf(NEWLINE, position);
+  return { bytes: bytes.subarray(start, newline < 0 ? bytes.length : newline), offset: offset + start };
+}
+
+/** Lines from the last to the first, without newlines; the first may be half-written. Reads `chunk` bytes at a time. */
+export async function* linesBackward(file: ByteFile, chunk = CHUNK): AsyncGenerator<Place> {
+  let pieces: Buffer[] = [];
+  let held = 0;
+  let skipping = false;
+  const line = (head: Buffer): Buffer => (pieces.length ? Buffer.concat([head, ...pieces.reverse()]) : head);
+  for (let end = file.size; end > 0; ) {
+    const start = Math.max(0, end - chunk);
+    const bytes = Buffer.allocUnsafe(end - start);
+    const got = await file.read(bytes, start);
+    let right = got;
+    for (let newline = lastNewline(bytes, right); newline >= 0; newline = lastNewline(bytes, right)) {
+      if (!skipping) yield { bytes: line(bytes.subarray(newline + 1, right)), offset: start + newline + 1 };
+      [pieces, held, skipping, right] = [[], 0, false, newline];
+    }
+    held += right;
+    if (held > LONGEST_LINE) skipping = true;
+    if (skipping) pieces = [];
+    else pieces.push(bytes.subarray(0, right));
+    end = start;
+  }
+  if (!skipping && held > 0) yield { bytes: line(Buffer.alloc(0)), offset: 0 };
+}
+
+const lastNewline = (bytes: Buffer, before: number): number =>
+  before > 0 ? bytes.lastIndexOf(NEWLINE, before - 1) : -1;

@@ -1,0 +1,28 @@
+// `claudemesh hook <Event>`: called by Claude Code through the plugin's sh script. Fails open: whatever goes wrong,
+// exit 0, nothing on stdout, one line in the log. Mail is marked seen only once the output is flushed.
+
+import { readFileSync } from "node:fs";
+import { answerHook, type HookInput, type HookOutput } from "../claude/hooks.ts";
+import { isObject } from "../mesh/files.ts";
+import { log } from "../mesh/log.ts";
+import { markSeen } from "../mesh/receive.ts";
+
+/** Answers one hook event whose JSON is on stdin; sets the process's exit status. Never throws. */
+export async function run([event = ""]: string[]): Promise<void> {
+  let answer: HookOutput = {};
+  try {
+    const input: unknown = JSON.parse(readFileSync(0, "utf8"));
+    answer = await answerHook(event, isObject(input) ? (input as HookInput) : {});
+    if (answer.json) await flush(process.stdout, `${JSON.stringify(answer.json)}\n`);
+    if (answer.stderr) await flush(process.stderr, answer.stderr);
+    if (answer.shown) markSeen(answer.shown.id, answer.shown.letters);
+    process.exitCode = answer.exit ?? 0;
+  } catch (error) {
+    // Mail that was collected and not shown stays unmarked in cur/: it counts as unread again after 30 s.
+    log("hook-error", event, error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.exitCode = 0;
+  }
+}
+
+const flush = (stream: NodeJS.WriteStream, text: string) =>
+  new Promise<void>((resolve, reject) => stream.write(text, (error) => (error ? reject(error) : resolve())));

@@ -1,0 +1,62 @@
+// `claudemesh inbox [who]`: read mail. What is printed is marked seen; another's mail is only looked at.
+
+import { readdirSync } from "node:fs";
+import { mailOf } from "../claude/mail.ts";
+import { ownPeer, stateOf } from "../claude/session.ts";
+import { ignore, MeshError } from "../errors.ts";
+import { findPeer } from "../mesh/address.ts";
+import { mailbox } from "../mesh/home.ts";
+import { uniqueNameOf } from "../mesh/message.ts";
+import { type Letter, markSeen, peek, readSeen, standStill, take } from "../mesh/receive.ts";
+import { print, say } from "../print.ts";
+
+/** Prints unread mail, oldest first; with `--thread <id>` every letter of that thread in this mailbox. */
+export async function run([who]: string[], options: Record<string, unknown>): Promise<void> {
+  const own = ownPeer()?.id ?? "you";
+  const id = who === undefined ? own : who === "you" ? "you" : findPeer(who, { describe: (p) => stateOf(p).state }).id;
+  if (id !== own && !options.peek)
+    throw new MeshError(
+      "USAGE",
+      `can't take the mail of ${who}: it is not yours`,
+      `look at it with: claudemesh inbox ${who} --peek`,
+    );
+  await standStill(id);
+  const peeking = Boolean(options.peek) || options.thread !== undefined;
+  const found =
+    options.thread === undefined
+      ? peeking
+        ? peek(id).letters
+        : take(id, () => true)
+      : thread(id, String(options.thread));
+  print(
+    options,
+    found.map((l) => mailOf(id, l)),
+    found.map((l) => text(id, l)).join("\n"),
+  );
+  if (!peeking) markSeen(id, found);
+  if (!found.length) say("no mail");
+}
+
+/** The letters of a mailbox, read or not, that belong to the thread of a message. */
+function thread(id: string, messageId: string): Letter[] {
+  const names = ignore(["ENOENT"], () => readdirSync(`${mailbox(id)}/cur`)) ?? [];
+  const all = [...names.sort().flatMap((name) => readSeen(id, name) ?? []), ...peek(id).letters];
+  const wanted = `<${uniqueNameOf(messageId)}@claudemesh>`;
+  const root = all.find((l) => l.message.id === wanted)?.message.references[0] ?? wanted;
+  return all.filter(({ message }) =>
+    [message.id, message.inReplyTo, ...message.references].some((ref) => ref === root || ref === wanted),
+  );
+}
+
+function text(id: string, letter: Letter): string {
+  const mail = mailOf(id, letter);
+  const head = [
+    `From: ${mail.from ?? "a file, put there by hand"}`,
+    `Date: ${mail.date ?? "unknown"}`,
+    `Message-ID: ${mail.message_id}`,
+    `Kind: ${mail.kind}`,
+  ];
+  return `${head.join("\n")}\n\n${sanitised(mail.body)}\n`;
+}
+
+const sanitised = (body: string) => body.replace(/[^\P{Cc}\n\t]/gu, "");

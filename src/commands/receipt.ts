@@ -1,0 +1,25 @@
+// `claudemesh receipt <message-id>`: where that message is, as a fact on disk.
+
+import { MeshError } from "../errors.ts";
+import { messageIdOf, uniqueNameOf } from "../mesh/message.ts";
+import { readPeer } from "../mesh/peers.ts";
+import { receipts } from "../mesh/receive.ts";
+import { print } from "../print.ts";
+
+/** Prints each place the message lies in: state, since when, recipient, path. `--json`: one object, or an array for a group. */
+export async function run([id]: string[], options: Record<string, unknown>): Promise<void> {
+  if (!id) throw new MeshError("USAGE", "can't look for a message: no id given", "claudemesh receipt <message-id>");
+  const message_id = messageIdOf(uniqueNameOf(id));
+  const all = receipts(id).map((r) => ({
+    message_id,
+    to: r.to,
+    state: r.state,
+    at: r.at.toISOString(),
+    path: r.path,
+    ...(r.reason ? { reason: r.reason } : {}),
+  }));
+  const lines = all.map((r) =>
+    `${r.state}  ${r.at}  ${readPeer(r.to)?.name ?? r.to} ${r.reason ?? ""} ${r.path}`.replace(/ +/g, " "),
+  );
+  print(options, all.length === 1 ? all[0] : all, lines.join("\n"));
+}

@@ -1,0 +1,40 @@
+// `claudemesh status`: health at a glance. Each session with the bell that would reach it, and what waits where.
+
+import { readdirSync } from "node:fs";
+import { linkState, scopeOf } from "../claude/plugin.ts";
+import { rowOf, table } from "../claude/roster.ts";
+import { ownPeer } from "../claude/session.ts";
+import { ignore } from "../errors.ts";
+import { readConfig } from "../mesh/config.ts";
+import { checkHome, deadBox, inboxRoot, mailbox, meshHome } from "../mesh/home.ts";
+import { listNew } from "../mesh/maildir.ts";
+import { isAlive, readPeers } from "../mesh/peers.ts";
+import { print } from "../print.ts";
+
+/** Prints home, install, sessions and mail; `--json`: one object. Throws MeshError BAD_HOME or BAD_CONFIG. */
+export async function run(_args: string[], options: Record<string, unknown>): Promise<void> {
+  checkHome(meshHome());
+  const { bells } = readConfig();
+  const { peers, broken } = readPeers();
+  const sessions = peers.filter((p) => isAlive(p)).map(rowOf);
+  const waiting = (ignore(["ENOENT"], () => readdirSync(inboxRoot())) ?? [])
+    .map((id) => ({ id, name: peers.find((p) => p.id === id)?.name ?? id, unread: listNew(mailbox(id)).length }))
+    .filter((box) => box.unread > 0);
+  const dead = listNew(deadBox()).length;
+  const installed = linkState(scopeOf(false).link) === "ours";
+  const lines = [
+    `home       ${meshHome()}`,
+    `installed  ${installed ? "yes: plain `claude` takes part" : "no: only sessions started with `claudemesh` take part"}`,
+    `bells      ${bells.join(", ") || "none"}`,
+    `sessions   ${sessions.length || "none"}`,
+    ...(sessions.length
+      ? table(sessions, ownPeer()?.id)
+          .split("\n")
+          .map((line) => `  ${line}`)
+      : []),
+    `waiting    ${waiting.map((w) => `${w.name} ✉${w.unread}`).join(", ") || "nothing"}`,
+    ...(dead ? [`dead       ${dead} that nobody will read: ls ${deadBox()}/new`] : []),
+    ...broken.map((file) => `broken     ${file}: no peer file; remove it when you have looked at it`),
+  ];
+  print(options, { home: meshHome(), installed, bells, sessions, waiting, dead, broken }, lines.join("\n"));
+}

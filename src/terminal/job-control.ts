@@ -1,0 +1,107 @@
+// Ctrl-Z: when the program has suspended itself, the supervisor stops too, and both go on at `fg`.
+// Invariant: nothing is looked at and no timer runs but for a moment after a Ctrl-Z or a death or stop of the child.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { ignore } from "../errors.ts";
+import type { Modes } from "./modes.ts";
+
+export type JobControl = {
+  /** To be called after the program has been given a piece of input, and of output. */
+  sawInput(chunk: Buffer): void;
+  sawOutput(): void;
+  stop(): void;
+};
+
+/** Ctrl-Z as one byte, and as the kitty keyboard protocol writes it. */
+const CTRL_Z = ["\x1a", "\x1b[122;5u"];
+const LOOK_FOR_MS = 1000;
+const SETTLED_MS = 60;
+
+/**
+ * Starts watching for a stop. `raw` sets the user's terminal raw or back, `resumed` is called after `fg`.
+ *
+ * Two signs. A program that is really stopped: state T. And one that meant to be: a program that leads the
+ * session of its own terminal is in an orphaned process group, where the kernel drops the SIGTSTP it sends itself.
+ * Claude Code then waits, modes off, for a SIGCONT that no shell will send. So: Ctrl-Z, and after it all its
+ * terminal modes turned off while it lives, is a stop too.
+ */
+export function startJobControl(options: {
+  pid: number;
+  modes: Modes;
+  raw: (on: boolean) => void;
+  resumed: () => void;
+}): JobControl {
+  const { pid, modes, raw, resumed } = options;
+  let lookUntil = 0;
+  let suspended = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  const goOn = () => {
+    clearTimeout(timer);
+    // Off and on: a shell may have changed the terminal behind our back.
+    raw(false);
+    raw(true);
+    resumed();
+    if (suspended || isStopped(pid)) signalGroup(pid, "SIGCONT");
+    suspended = false;
+  };
+  const suspend = () => {
+    suspended = true;
+    lookUntil = 0;
+    signalGroup(pid, "SIGSTOP");
+    raw(false);
+    // To the whole group, as the terminal's own Ctrl-Z does: npx or a script may stand between us and the shell.
+    process.kill(0, "SIGTSTP");
+    // Here it stops; `fg` sends SIGCONT. In an orphaned group of our own (no shell to go back to) it never stopped.
+    timer = setTimeout(goOn, SETTLED_MS);
+  };
+  const lookSoon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const quit = performance.now() < lookUntil && !modes.any() && isAlive(pid);
+      if (quit || isStopped(pid)) suspend();
+    }, SETTLED_MS);
+  };
+  // Elsewhere than on Linux looking costs a process, whose own end would be the next SIGCHLD.
+  const look = () => {
+    if (!suspended && process.platform === "linux" && isStopped(pid)) suspend();
+  };
+
+  process.on("SIGCHLD", look).on("SIGCONT", goOn);
+  return {
+    sawInput(chunk) {
+      if (suspended || !CTRL_Z.some((key) => chunk.includes(key))) return;
+      // Modes that were off before say nothing about a stop: then only state T counts.
+      lookUntil = modes.any() ? performance.now() + LOOK_FOR_MS : 0;
+      lookSoon();
+    },
+    sawOutput() {
+      if (lookUntil > 0 && !suspended && !modes.any()) lookSoon();
+    },
+    stop() {
+      clearTimeout(timer);
+      process.off("SIGCHLD", look).off("SIGCONT", goOn);
+    },
+  };
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  ignore(["ESRCH", "EPERM"], () => process.kill(-pid, signal));
+}
+
+function isAlive(pid: number): boolean {
+  return ignore(["ESRCH"], () => process.kill(pid, 0)) ?? false;
+}
+
+/** True if the process is stopped (job control), false if it runs or is gone. */
+export function isStopped(pid: number): boolean {
+  try {
+    if (process.platform !== "linux")
+      return execFileSync("ps", ["-o", "state=", "-p", String(pid)], { encoding: "utf8" }).startsWith("T");
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.charAt(stat.lastIndexOf(")") + 2) === "T";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,90 @@
+// The few members of node-pty that are used, over Buffers, and a clear error when it can't be loaded.
+// Invariant: node-pty is imported only when a terminal is really wanted; no byte is ever decoded.
+
+import { accessSync, constants, statSync } from "node:fs";
+import { delimiter, join, resolve } from "node:path";
+import { ignore, MeshError } from "../errors.ts";
+
+export type Size = { cols: number; rows: number };
+
+/** How a child ended: `code` is its exit code, `signal` the number of the signal that killed it, else 0. */
+export type Ending = { code: number; signal: number };
+
+export type Pty = {
+  pid: number;
+  write(data: Buffer | string): void;
+  resize(size: Size): void;
+  pause(): void;
+  resume(): void;
+  onData(listener: (chunk: Buffer) => void): void;
+  onExit(listener: (ending: Ending) => void): void;
+};
+
+type NodePty = Pick<typeof import("node-pty"), "spawn">;
+export type LoadNodePty = () => Promise<NodePty & { default?: NodePty }>;
+
+export type Program = { file: string; args: string[]; env: NodeJS.ProcessEnv; cwd: string };
+
+/**
+ * Starts a program under a new pseudo-terminal of the given size. `file` must exist: a missing program is not
+ * an error to node-pty but output and exit 1 (findProgram first).
+ * Throws MeshError NO_PTY if node-pty or its binary can't be loaded, FAILED if no terminal can be had.
+ */
+export async function openPty(
+  program: Program,
+  size: Size,
+  load: LoadNodePty = () => import("node-pty"),
+): Promise<Pty> {
+  const { spawn } = await loadNodePty(load);
+  const { file, args, env, cwd } = program;
+  let pty: ReturnType<typeof spawn>;
+  try {
+    // A copy: given process.env itself, node-pty would drop TMUX, STY, COLUMNS and the like.
+    pty = spawn(file, args, { name: env.TERM ?? "xterm", ...size, cwd, env: { ...env }, encoding: null });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new MeshError("FAILED", `can't open a terminal for '${file}': ${reason}`, "close some terminals, try again");
+  }
+  return {
+    pid: pty.pid,
+    // With `encoding: null` it takes and gives Buffers; its types only know strings.
+    write: (data) => pty.write(data as string),
+    resize: ({ cols, rows }) => ignore(["EBADF", "ENOTTY"], () => pty.resize(cols, rows)),
+    pause: () => pty.pause(),
+    resume: () => pty.resume(),
+    onData: (listener) => void pty.onData((chunk) => listener(chunk as unknown as Buffer)),
+    onExit: (listener) => void pty.onExit(({ exitCode, signal }) => listener({ code: exitCode, signal: signal ?? 0 })),
+  };
+}
+
+async function loadNodePty(load: LoadNodePty): Promise<NodePty> {
+  try {
+    const module = await load();
+    // CommonJS: its names are not seen by every loader.
+    return module.default ?? module;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw new MeshError(
+      "NO_PTY",
+      `can't open a terminal: node-pty does not load (${reason})`,
+      "install again without --omit=optional (npm install -g claudemesh --include=optional), on a system with glibc;\n" +
+        "until then run claude itself after `claudemesh install`: mail still comes by hooks",
+    );
+  }
+}
+
+/** The absolute path of an executable file: `name` itself if it has a slash, else the first on `path`. */
+export function findProgram(name: string, path = process.env.PATH ?? ""): string | undefined {
+  const candidates = name.includes("/") ? [name] : path.split(delimiter).map((dir) => join(dir || ".", name));
+  const found = candidates.find(isExecutableFile);
+  return found === undefined ? undefined : resolve(found);
+}
+
+function isExecutableFile(path: string): boolean {
+  return (
+    ignore(["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "ENAMETOOLONG"], () => {
+      accessSync(path, constants.X_OK);
+      return statSync(path).isFile();
+    }) ?? false
+  );
+}
