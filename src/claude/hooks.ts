@@ -10,7 +10,7 @@ import { log } from "../mesh/log.ts";
 import { bellOf as bellFile, collect, locate, mark, recover, ring } from "../mesh/maildir.ts";
 import { type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { commandOf } from "../mesh/process.ts";
-import { type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
+import { isWaking, type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
 import {
   CONTEXT_LIMIT,
@@ -179,8 +179,6 @@ async function hand(
     shown: { id: peer.id, letters },
   };
 }
-
-const isWaking = (letter: Letter) => letter.message.priority !== "low";
 
 async function stop(peer: Peer, input: HookInput): Promise<HookOutput> {
   // One continuation a chain: what comes later rings again once the session is idle.

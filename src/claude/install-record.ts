@@ -3,10 +3,10 @@
 // deed, and a hash that no longer fits means somebody else wrote the file, so the copy must not be put back.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, unlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ignore } from "../errors.ts";
-import { isObject, readJsonObject, replaceFile } from "../mesh/files.ts";
+import { isObject, readJsonObject, removeEmpty, replaceFile } from "../mesh/files.ts";
 import { makeDir, meshHome } from "../mesh/home.ts";
 import { isOurStatusLine, parseSettings, withoutStatusLine } from "./settings.ts";
 
@@ -82,16 +82,6 @@ function removeBackup(settings: string, hash: string): void {
   const copy = backupFile(settings, hash);
   ignore(["ENOENT"], () => unlinkSync(copy));
   removeEmpty(dirname(copy));
-}
-
-function removeEmpty(dir: string): boolean {
-  const expected = ["ENOENT", "ENOTEMPTY", "ENOTDIR", "EEXIST"];
-  return (
-    ignore(expected, () => {
-      rmdirSync(dir);
-      return true;
-    }) === true
-  );
 }
 
 function recall(settings: string): Install {

@@ -9,7 +9,8 @@ import { FILE_MODE, mailbox, makeDir } from "../mesh/home.ts";
 import { log } from "../mesh/log.ts";
 import { locate, putBack, ring } from "../mesh/maildir.ts";
 import { type Peer, readPeer } from "../mesh/peers.ts";
-import { type Letter, peek, STILL, take } from "../mesh/receive.ts";
+import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
+import { oneAtATime } from "../mesh/watch.ts";
 import { post } from "./inbox-socket.ts";
 import { BODY_LIMIT, frameLength, frames } from "./prompt.ts";
 import { safeConfig, sessionOf, stateOf } from "./session.ts";
@@ -21,8 +22,15 @@ const PACE = 1000;
 /** After a post that never arrived the socket is left alone for so many ms. */
 const MISTRUST = 60_000;
 
-const isWaking = (letter: Letter) => letter.message.priority !== "low";
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Takes back what was collected for a bell that did not ring after all: no hook needs to look for it. */
+export function unpost(id: string, letters: Letter[]): void {
+  for (const { unique } of letters) {
+    ignore(["ENOENT"], () => unlinkSync(join(mailbox(id), "posted", unique)));
+    putBack(mailbox(id), unique);
+  }
+}
 
 /** Notes that a letter is on its way through the client, so that the prompt hook looks for it. */
 export function notePosted(id: string, unique: string): void {
@@ -55,8 +63,6 @@ export interface Ringer {
 
 /** A ringer for one session; `look` is called at every change of its mailbox or of its session file. */
 export function createRinger(id: string): Ringer {
-  let running: Promise<void> | undefined;
-  let again = false;
   let stopped = false;
   let lastPost = 0;
   let mistrustedUntil = 0;
@@ -96,11 +102,7 @@ export function createRinger(id: string): Ringer {
       if (await confirmed(id, letters)) return;
       log("post-unseen", id, ...letters.map((l) => l.unique));
     } catch (error) {
-      // Nothing went out: no hook needs to look for it.
-      for (const letter of letters) {
-        ignore(["ENOENT"], () => unlinkSync(join(mailbox(id), "posted", letter.unique)));
-        putBack(mailbox(id), letter.unique);
-      }
+      unpost(id, letters);
       log("post-failed", id, String(error));
     }
     mistrustedUntil = Date.now() + MISTRUST;
@@ -119,28 +121,15 @@ export function createRinger(id: string): Ringer {
     if (safeConfig().bells.includes("watcher")) ring(mailbox(mailboxId));
   }
 
-  function look(): void {
-    if (stopped) return;
-    if (running) {
-      again = true;
-      return;
-    }
-    running = round()
-      .catch((error: unknown) => log("ring-error", id, String(error)))
-      .finally(() => {
-        running = undefined;
-        if (again) {
-          again = false;
-          look();
-        }
-      });
-  }
+  const { look, settled } = oneAtATime("ring", async () => {
+    if (!stopped) await round();
+  });
 
   return {
     look,
     async stop() {
       stopped = true;
-      await running;
+      await settled();
     },
   };
 }

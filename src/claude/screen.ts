@@ -64,9 +64,10 @@ export function showsPasted(before: Screen, after: Screen, text: string): boolea
 /** The prompt box in which the cursor is; undefined if it is in none. */
 function findBox({ rows, cursor, cols }: Screen): Box | undefined {
   const isRule = (row: Row | undefined) => row !== undefined && row.text.length === cols && /^─+$/.test(row.typed);
-  const isTopRule = (row: Row) => row.text.length === cols && /^──.*─$/.test(row.text) && row.typed.startsWith("──");
+  const isTopRule = (row: Row | undefined) =>
+    row !== undefined && row.text.length === cols && /^──.*─$/.test(row.text) && row.typed.startsWith("──");
   let top = cursor.y - 1;
-  while (top >= 0 && !isTopRule(rows[top] as Row)) top--;
+  while (top >= 0 && !isTopRule(rows[top])) top--;
   let bottom = cursor.y + 1;
   while (bottom < rows.length && !isRule(rows[bottom])) bottom++;
   const inside = rows.slice(top + 1, bottom);

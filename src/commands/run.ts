@@ -1,10 +1,15 @@
 // `claudemesh [claude args…]`: claude in the supervisor. Nothing is installed and nothing of Claude Code's is touched:
-// the plugin folder is handed over on the command line.
+// the plugin folder is handed over on the command line. Here alone the rooms meet: mailbox → words → typist.
 
-import { otherSettings, peekSettings, pluginFolder, scopeOf } from "../claude/plugin.ts";
-import { statusLineCommand } from "../claude/settings.ts";
-import { errnoOf, MeshError } from "../errors.ts";
+import { join } from "node:path";
+import { badgeArguments } from "../claude/badge.ts";
+import { pluginFolder } from "../claude/plugin.ts";
+import { claudeDir, safeConfig } from "../claude/session.ts";
+import { MeshError } from "../errors.ts";
+import { removeEmpty } from "../mesh/files.ts";
 import { openHome } from "../mesh/home.ts";
+import { leave } from "../mesh/join.ts";
+import { listPeers, type Peer, readPeer } from "../mesh/peers.ts";
 import { findProgram } from "../terminal/pty.ts";
 
 /** Runs claude with these arguments; the exit status is claude's. Throws MeshError NO_CLAUDE, NO_PTY or BAD_HOME. */
@@ -18,13 +23,18 @@ export async function run(args: string[]): Promise<void> {
       "install Claude Code (npm install -g @anthropic-ai/claude-code), or set CLAUDEMESH_CLAUDE_BIN to its path",
     );
   openHome();
-  const program = {
+  const program: Program = {
     file,
-    args: [`--plugin-dir=${pluginFolder()}`, ...badge(args), ...args],
+    args: [`--plugin-dir=${pluginFolder()}`, ...badgeArguments(args), ...args],
     env: { ...process.env, CLAUDEMESH_SUPERVISOR: String(process.pid), CLAUDEMESH_NODE: process.execPath },
     cwd: process.cwd(),
   };
-  process.exitCode = process.stdin.isTTY && process.stdout.isTTY ? await supervised(program) : await plain(program);
+  const status = process.stdin.isTTY && process.stdout.isTTY ? await supervised(program) : await plain(program);
+  const peer = ownSession();
+  if (peer && peer.left_at === undefined) await leave(peer.id);
+  // Claude Code makes a data folder for every plugin it is handed; ours stays empty.
+  removeEmpty(join(claudeDir(), "plugins", "data", "claudemesh-inline"));
+  process.exitCode = status;
 }
 
 type Program = { file: string; args: string[]; env: NodeJS.ProcessEnv; cwd: string };
@@ -35,24 +45,82 @@ async function plain({ file, args, env }: Program): Promise<number> {
 }
 
 async function supervised(program: Program): Promise<number> {
-  const { supervise } = await import("../terminal/supervisor.ts");
-  const session = await supervise(program);
+  const { supervise, terminalSize } = await import("../terminal/supervisor.ts");
+  const { bells, inject } = safeConfig();
+  if (!bells.includes("supervisor") || inject === "never") return (await (await supervise(program)).exited).status;
+
+  const { createScreenModel } = await import("../terminal/screen-model.ts");
+  const { createTypist } = await import("../terminal/typist.ts");
+  const { judgeScreen, showsPasted } = await import("../claude/screen.ts");
+  const { stateOf } = await import("../claude/session.ts");
+  const screen = createScreenModel(terminalSize());
+  let typist: ReturnType<typeof createTypist> | undefined;
+  const session = await supervise({
+    ...program,
+    onOutput: (chunk) => {
+      screen.feed(chunk);
+      typist?.sawOutput();
+    },
+    onInput: (chunk) => typist?.sawInput(chunk) ?? false,
+    onResize: screen.resize,
+  });
+  typist = createTypist({
+    write: session.write,
+    screen: screen.read,
+    allClear: () => {
+      const peer = ownSession();
+      return peer !== undefined && stateOf(peer).state === "idle";
+    },
+    judge: judgeScreen,
+    showsPasted,
+  });
+  const { type } = typist;
+  const over = new AbortController();
+  const attending = attendOnceJoined(type, session.tell, over.signal);
   const { status } = await session.exited;
+  over.abort();
+  await attending;
   return status;
 }
 
-/** The status line by --settings, unless the user passes settings of their own or has a status line anywhere. */
-function badge(args: string[]): string[] {
-  if (args.some((a) => a === "--settings" || a.startsWith("--settings="))) return [];
-  const user = scopeOf(false);
-  let files = [user.settings, ...otherSettings(user)];
-  try {
-    const project = scopeOf(true);
-    files = [...files, project.settings, ...otherSettings(project)];
-  } catch (error) {
-    if (errnoOf(error) !== "USAGE") throw error;
+/** Waits until the session has joined, then types its mail for it until `over`. */
+async function attendOnceJoined(
+  type: (text: string) => Promise<"entered" | "not clear" | "withdrawn">,
+  tell: (sequence: string) => void,
+  over: AbortSignal,
+): Promise<void> {
+  const started = Date.now();
+  let peer = ownSession();
+  while (!peer && !over.aborted) {
+    await pause(Date.now() - started < 30_000 ? 200 : 10_000, over);
+    peer = ownSession();
   }
-  if (files.some((path) => "statusLine" in peekSettings(path))) return [];
-  const statusLine = { type: "command", command: statusLineCommand(pluginFolder()), refreshInterval: 2 };
-  return ["--settings", JSON.stringify({ statusLine })];
+  if (!peer || over.aborted) return;
+  const { attend } = await import("../claude/presence.ts");
+  const { createTypingBell } = await import("../claude/typing-bell.ts");
+  const { ring } = await import("../terminal/typist.ts");
+  const { id } = peer;
+  const bell = createTypingBell(id, type, (words) => safeConfig().notify && tell(ring(words)));
+  const attending = await attend(id, bell.look);
+  await new Promise<void>((resolve) => {
+    if (over.aborted) resolve();
+    over.addEventListener("abort", () => resolve());
+  });
+  await attending.close();
+  await bell.stop();
 }
+
+let own: string | undefined;
+/** The session that this supervisor runs, once its hooks have registered it. */
+function ownSession(): Peer | undefined {
+  const peer = own ? readPeer(own) : listPeers().find((p) => p.supervisor === process.pid && p.left_at === undefined);
+  own = peer?.id;
+  return peer;
+}
+
+const pause = (ms: number, over: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    timer.unref();
+    over.addEventListener("abort", () => resolve(), { once: true });
+  });

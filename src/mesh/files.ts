@@ -9,12 +9,13 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmdirSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import { errnoOf, ignore } from "../errors.ts";
+import { errnoOf, ignore, succeeds } from "../errors.ts";
 import { FILE_MODE } from "./home.ts";
 
 let count = 0;
@@ -68,6 +69,11 @@ export function replaceLink(path: string, target: string): void {
     ignore(["ENOENT"], () => unlinkSync(temp));
     throw error;
   }
+}
+
+/** Removes a directory if it is empty. True if it was there, empty, and is gone. */
+export function removeEmpty(dir: string): boolean {
+  return succeeds(["ENOENT", "ENOTEMPTY", "ENOTDIR", "EEXIST"], () => rmdirSync(dir));
 }
 
 /** The JSON object in `path`; undefined if it is missing, not JSON, or not an object. */

@@ -16,6 +16,9 @@ export interface Letter {
   path: string;
 }
 
+/** True for mail that wakes an idle session and continues a turn. */
+export const isWaking = (letter: Letter): boolean => letter.message.priority !== "low";
+
 /** How long, in ms, a file that another program is writing must have stood still before it is taken. */
 export const STILL = 100;
 /** An empty file is probably about to be written: it gets this long, in ms. */

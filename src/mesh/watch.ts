@@ -64,3 +64,32 @@ export async function watch(
     },
   };
 }
+
+/**
+ * Makes of `round` a function that runs it now, or once more after the run that is under way: calls in between are one.
+ * `settled` resolves when nothing runs. Errors are logged under `name`.
+ */
+export function oneAtATime(name: string, round: () => Promise<void>): { look(): void; settled(): Promise<void> } {
+  let running: Promise<void> | undefined;
+  let again = false;
+  const look = () => {
+    if (running) {
+      again = true;
+      return;
+    }
+    running = round()
+      .catch((error: unknown) => log(`${name}-error`, String(error)))
+      .finally(() => {
+        running = undefined;
+        if (!again) return;
+        again = false;
+        look();
+      });
+  };
+  return {
+    look,
+    async settled() {
+      while (running) await running;
+    },
+  };
+}

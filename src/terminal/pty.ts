@@ -45,11 +45,18 @@ export async function openPty(
     const reason = error instanceof Error ? error.message : String(error);
     throw new MeshError("FAILED", `can't open a terminal for '${file}': ${reason}`, "close some terminals, try again");
   }
+  // Its file descriptor may be someone else's after the end.
+  let isOpen = true;
+  pty.onExit(() => {
+    isOpen = false;
+  });
   return {
     pid: pty.pid,
     // With `encoding: null` it takes and gives Buffers; its types only know strings.
     write: (data) => pty.write(data as string),
-    resize: ({ cols, rows }) => ignore(["EBADF", "ENOTTY"], () => pty.resize(cols, rows)),
+    resize({ cols, rows }) {
+      if (isOpen) pty.resize(cols, rows);
+    },
     pause: () => pty.pause(),
     resume: () => pty.resume(),
     onData: (listener) => void pty.onData((chunk) => listener(chunk as unknown as Buffer)),

@@ -42,7 +42,9 @@ export function createScreenModel(size: Size): ScreenModel {
 
   const parseSome = async (bytes: number) => {
     const { default: xterm } = await import("@xterm/headless");
-    const open = () => new xterm.Terminal({ ...sizeAtStart, scrollback: sizeAtStart.rows, allowProposedApi: true });
+    // Its complaints about broken sequences would be written over the user's screen.
+    const open = () =>
+      new xterm.Terminal({ ...sizeAtStart, scrollback: sizeAtStart.rows, allowProposedApi: true, logLevel: "off" });
     for (let done = 0; done < bytes; ) {
       const next = queue.shift();
       terminal ??= open();

@@ -2,6 +2,7 @@
 // untouched both ways; size, signals, job control and exit status are the program's.
 // Invariant: whatever ends it, the user's terminal is left as it was found.
 
+import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import { startJobControl } from "./job-control.ts";
 import { createModes } from "./modes.ts";
@@ -132,6 +133,9 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
 function setRaw(on: boolean): void {
   try {
     process.stdin.setRawMode(on);
+    // Node's raw mode still writes \n as \r\n, which would come on top of what the program's own terminal does.
+    // Going back restores this too: libuv puts back the settings it found first.
+    if (on) spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
   } catch {
     // The terminal is gone: nothing is left to set.
   }

@@ -49,8 +49,8 @@ const SPECIAL = /^\s*[/!@#&]/;
 /** The text as it may be pasted: line ends as \n, without controls, bidi overrides and lone surrogates. */
 export function cleanPaste(text: string): string {
   const clean = text.replace(/\r\n?/g, "\n").toWellFormed().replace(UNWANTED, "").replaceAll("\ufffd", "").trim();
-  // A backslash before Enter would make a new line of it.
-  return clean.endsWith("\\") ? `${clean} ` : clean;
+  // A backslash before Enter would make a new line of it, a last word like @this or /that would open a menu.
+  return /(\\|(^|\s)[@/]\S*)$/.test(clean) ? `${clean} ` : clean;
 }
 
 /** The sequence that shows a notice in the user's terminal (OSC 9); controls are taken out, newlines become blanks. */
@@ -97,14 +97,21 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
   };
   const isQuiet = () => keyboard.isSilent(SILENCE_MS) && !keyboard.mayDraft();
 
-  /** Cuts what was pasted, a piece of a line at each Ctrl-U; stops at once if the user's keys could wait no longer. */
+  /**
+   * Cuts what was pasted, a piece of a line at each Ctrl-U, and waits for it to show before: keys let through while it
+   * is on its way would be mixed with it. Stops at once if the user's keys could wait no longer.
+   */
   const cut = async (): Promise<void> => {
-    for (let cuts = 0; cuts < MOST_CUTS && isHolding; cuts++) {
+    const deadline = performance.now() + patience;
+    for (let cuts = 0; cuts < MOST_CUTS && isHolding; ) {
       const now = await screen();
       const verdict = now === undefined ? "other" : judge(now);
-      if (verdict === "empty prompt") return;
-      if (verdict === "other" && cuts * FRAME_MS > patience) return;
-      if (verdict === "draft" && isHolding) write(CUT);
+      if (verdict === "empty prompt" && cuts > 0) return;
+      if (verdict !== "draft" && performance.now() > deadline) return;
+      if (verdict === "draft" && isHolding) {
+        write(CUT);
+        cuts++;
+      }
       await something(FRAME_MS);
     }
   };
@@ -117,7 +124,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     const now = await screen();
     if (now === undefined || !showsPasted(before, now, text) || isDisturbed) return false;
     write("\r");
-    return (await until(patience, (after) => !showsPasted(before, after, text), false)) !== undefined;
+    return (await until(patience, (after) => judge(after) !== "draft", false)) !== undefined;
   };
 
   const tryTyping = async (text: string): Promise<Typed> => {

@@ -1,0 +1,90 @@
+// The supervisor's bell: chooses what to type and holds it as collected until the prompt hook has seen it. How to type
+// safely is the typist's business; it comes in as a function. A better bell goes first.
+
+import { mailbox } from "../mesh/home.ts";
+import { log } from "../mesh/log.ts";
+import { locate } from "../mesh/maildir.ts";
+import { readPeer } from "../mesh/peers.ts";
+import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
+import { oneAtATime } from "../mesh/watch.ts";
+import { frame, notice, SENTINEL, shortFrame, summaryLine } from "./prompt.ts";
+import { CONFIRM, confirmed, notePosted, type Ringer, unpost } from "./ringer.ts";
+import { bellOf, safeConfig, stateOf } from "./session.ts";
+
+type Type = (text: string) => Promise<"entered" | "not clear" | "withdrawn">;
+
+/** How long, in ms, the inbox socket gets before typing is tried in its place. */
+const BETTER_FIRST = 6000;
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** A ringer that types. `tell` is called once with what could not be typed. */
+export function createTypingBell(id: string, type: Type, tell: (words: string) => void): Ringer {
+  let stopped = false;
+  let waitingSince: number | undefined;
+  let misses = 0;
+  let told = "";
+
+  async function round(): Promise<void> {
+    const peer = readPeer(id);
+    const state = peer && stateOf(peer).state;
+    if (stopped || !peer || state !== "idle") return;
+    const { letters, unready } = peek(id);
+    const waking = letters.filter(isWaking);
+    if (unready) again(STILL);
+    if (!waking.length) {
+      waitingSince = undefined;
+      misses = 0;
+      return;
+    }
+    waitingSince ??= Date.now();
+    const wait = waitingSince + BETTER_FIRST - Date.now();
+    if (bellOf(peer) === "inbox" && wait > 0) return again(wait);
+    if (await deliver(waking)) misses = 0;
+    else {
+      const first = waking[0]?.unique ?? "";
+      if (told !== first) tell(summaryLine(waking));
+      told = first;
+      again(Math.min(15_000, 500 * 2 ** misses++));
+    }
+  }
+
+  /** One prompt typed. False: it could not be, or no hook saw it. */
+  async function deliver(waking: Letter[]): Promise<boolean> {
+    const { inject } = safeConfig();
+    const [only, ...more] = waking;
+    if (!only) return true;
+    const whole = inject === "body" ? frame(only) : inject === "auto" && !more.length ? shortFrame(only) : undefined;
+    if (whole === undefined) return announce(inject === "sentinel" ? SENTINEL : notice(waking), waking);
+    const taken = take(id, (letter) => letter.unique === only.unique);
+    if (!taken.length) return true;
+    for (const { unique } of taken) notePosted(id, unique);
+    let typed: Awaited<ReturnType<Type>> = "not clear";
+    try {
+      typed = await type(whole);
+    } finally {
+      if (typed !== "entered") unpost(id, taken);
+    }
+    log("typed", id, typed, only.unique);
+    return typed === "entered" && confirmed(id, taken);
+  }
+
+  /** Types one line; the prompt hook attaches the letters, which stay in new/ until then. */
+  async function announce(line: string, waking: Letter[]): Promise<boolean> {
+    const typed = await type(line);
+    log("typed", id, typed, `${waking.length} announced`);
+    if (typed !== "entered") return false;
+    const waits = () => waking.some((l) => locate(mailbox(id), l.unique)?.at === "new");
+    for (const end = Date.now() + CONFIRM; waits() && Date.now() < end; ) await pause(20);
+    return !waits();
+  }
+
+  const { look, settled } = oneAtATime("type", round);
+  const again = (ms: number) => void setTimeout(look, ms).unref();
+  return {
+    look,
+    async stop() {
+      stopped = true;
+      await settled();
+    },
+  };
+}

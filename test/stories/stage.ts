@@ -1,0 +1,127 @@
+// A stage for stories with the real client: one home, one fake model API, sessions in folders of their own, started
+// through `claudemesh` or bare after `claudemesh install`, and the verbs as a person at a shell would type them.
+
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, onTestFinished } from "vitest";
+import { type ClientVersion, claudeBinary, seedHome } from "../real/client.ts";
+import { type FakeApi, startFakeApi } from "../real/fake-api.ts";
+import { type Session, startSession } from "../real/session.ts";
+import { timesShown } from "../real/shown.ts";
+import { cli, type Environment, type Finished, type TempHome, tempHome, until } from "../temp-home.ts";
+
+export type Mode = "supervised" | "bare";
+
+export interface Stage {
+  readonly home: TempHome;
+  readonly api: FakeApi;
+  /** Starts a session in the folder `name`; resolves when it is idle at its prompt and on the mesh. */
+  session(name: string, options?: { args?: string[]; env?: Environment; settle?: boolean }): Promise<Actor>;
+  /** Runs a verb as the human at a shell. */
+  verb(...args: string[]): Promise<Finished>;
+  /** Runs a verb with --json and gives what it printed; fails the test if the verb failed. */
+  json<T>(...args: string[]): Promise<T>;
+  /** `list --json`, by name. */
+  row(name: string): Promise<Row | undefined>;
+  /** Sends as the human and gives what `send --json` says. */
+  send(to: string, body: string, ...options: string[]): Promise<Sent>;
+  receipt(id: string): Promise<{ state: string; path: string }>;
+  /** Waits until the receipt says `state`. */
+  receiptIs(id: string, state: string): Promise<void>;
+  /** Waits until the model (of one session, or any) was shown the text, and says how often that has been. */
+  shown(text: string, by?: Session): Promise<number>;
+}
+
+export interface Row {
+  id: string;
+  name: string;
+  state: string;
+  unread: number;
+  bell: string | null;
+  alive: boolean;
+  cwd: string;
+  pid: number;
+}
+
+export interface Sent {
+  message_id: string;
+  kind: string;
+  to: { id: string; name: string; state: string; recipient: string }[];
+}
+
+export type Actor = Session & { readonly name: string };
+
+/** The file name that a message id stands for. */
+export const fileOf = (id: string) => id.slice(1, -"@claudemesh>".length);
+
+/** Sets the stage; call it inside a test. `config` becomes config.json. */
+export async function stage(
+  version: ClientVersion,
+  mode: Mode,
+  { config, settings }: { config?: object; settings?: Record<string, unknown> } = {},
+): Promise<Stage> {
+  const binary = await claudeBinary(version);
+  const home = tempHome();
+  const bin = home.folder("bin");
+  symlinkSync(binary, join(bin, "claude"));
+  const api = await startFakeApi();
+  onTestFinished(() => api.stop());
+  if (config) {
+    mkdirSync(home.path(".claudemesh"), { mode: 0o700 });
+    writeFileSync(home.path(".claudemesh", "config.json"), JSON.stringify(config));
+  }
+  const path = `${bin}:${dirname(process.execPath)}:${process.env.PATH}`;
+  const verb: Stage["verb"] = (...args) => home.run(args, { env: { PATH: path } });
+  const folders = ["web", "api"].map((name) => home.folder(name));
+  seedHome(home.home, { trust: folders, settings: settings ?? {} });
+  if (mode === "bare") {
+    const installed = await verb("install");
+    expect(installed, installed.stderr).toMatchObject({ code: 0 });
+  }
+
+  async function json<T>(...args: string[]): Promise<T> {
+    const done = await verb(...args, "--json");
+    expect(done.code, `${args.join(" ")}: ${done.stdout}${done.stderr}`).toBe(0);
+    return JSON.parse(done.stdout) as T;
+  }
+  const row: Stage["row"] = async (name) => (await json<Row[]>("list")).find((r) => r.name === name);
+  const receipt = (id: string) => json<{ state: string; path: string }>("receipt", id);
+
+  return {
+    home,
+    api,
+    verb,
+    json,
+    row,
+    receipt,
+    async session(name, { args = [], env = {}, settle = true } = {}) {
+      const supervised = mode === "supervised";
+      const session = await startSession({
+        command: supervised ? process.execPath : join(bin, "claude"),
+        args: supervised ? [cli, ...args] : args,
+        home: home.home,
+        cwd: home.folder(name),
+        api,
+        env,
+        path: [bin, dirname(process.execPath)],
+      });
+      await session.ready();
+      if (settle) await session.waitFor(async () => mailServer(home, await row(name)), `${name} to be on the mesh`);
+      return Object.assign(session, { name });
+    },
+    send: (to, body, ...options) => json<Sent>("send", ...options, to, body),
+    async receiptIs(id, state) {
+      await until(async () => (await receipt(id)).state === state, `the receipt of ${id} to say ${state}`, 15_000);
+    },
+    async shown(text, by) {
+      await until(() => timesShown(api, text, by?.id()) > 0, `the model to be shown "${text}"`, 20_000);
+      return timesShown(api, text, by?.id());
+    },
+  };
+}
+
+/** True once the session's own mail server attends to its mailbox: what is sent before is not lost, only slower. */
+function mailServer(home: TempHome, row: Row | undefined): boolean {
+  if (!row) return false;
+  return "mcp" in (JSON.parse(readFileSync(home.path(".claudemesh", "peers", `${row.id}.json`), "utf8")) as object);
+}
