@@ -70,7 +70,10 @@ export async function* blocks(file: ByteFile, from = 0, size = BLOCK): AsyncGene
   let kept = 0;
   let skipping = false;
   for (let position = from; position < file.size; ) {
-    if (kept === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
+    if (kept === buffer.length) {
+      if (kept < LONGEST_LINE) buffer = Buffer.concat([buffer], Math.min(kept * 2, LONGEST_LINE));
+      else [skipping, kept] = [true, 0];
+    }
     const wanted = Math.min(buffer.length - kept, file.size - position);
     const got = await file.read(buffer.subarray(kept, kept + wanted), position);
     if (got === 0) break;
@@ -79,11 +82,9 @@ export async function* blocks(file: ByteFile, from = 0, size = BLOCK): AsyncGene
     const end = buffer.lastIndexOf(NEWLINE, filled - 1) + 1;
     const start = skipping && end > 0 ? buffer.indexOf(NEWLINE) + 1 : 0;
     if (end > start) yield { bytes: buffer.subarray(start, end), offset: position - filled + start };
-    skipping = end > 0 ? false : skipping;
-    kept = filled - end;
+    skipping &&= end === 0;
+    kept = skipping ? 0 : filled - end;
     buffer.copyWithin(0, end, filled);
-    if (kept > LONGEST_LINE) skipping = true;
-    if (skipping) kept = 0;
   }
   if (kept > 0) yield { bytes: buffer.subarray(0, kept), offset: file.size - kept };
 }
@@ -109,24 +110,22 @@ export function lineAround({ bytes, offset }: Place, position: number): Place {
 export async function* linesBackward(file: ByteFile, chunk = CHUNK): AsyncGenerator<Place> {
   let pieces: Buffer[] = [];
   let held = 0;
-  let skipping = false;
   const line = (head: Buffer): Buffer => (pieces.length ? Buffer.concat([head, ...pieces.reverse()]) : head);
   for (let end = file.size; end > 0; ) {
     const start = Math.max(0, end - chunk);
     const bytes = Buffer.allocUnsafe(end - start);
-    const got = await file.read(bytes, start);
-    let right = got;
+    let right = await file.read(bytes, start);
     for (let newline = lastNewline(bytes, right); newline >= 0; newline = lastNewline(bytes, right)) {
-      if (!skipping) yield { bytes: line(bytes.subarray(newline + 1, right)), offset: start + newline + 1 };
-      [pieces, held, skipping, right] = [[], 0, false, newline];
+      const head = bytes.subarray(newline + 1, right);
+      if (held + head.length < LONGEST_LINE) yield { bytes: line(head), offset: start + newline + 1 };
+      [pieces, held, right] = [[], 0, newline];
     }
     held += right;
-    if (held > LONGEST_LINE) skipping = true;
-    if (skipping) pieces = [];
-    else pieces.push(bytes.subarray(0, right));
+    if (held < LONGEST_LINE) pieces.push(bytes.subarray(0, right));
+    else pieces = [];
     end = start;
   }
-  if (!skipping && held > 0) yield { bytes: line(Buffer.alloc(0)), offset: 0 };
+  if (held > 0 && held < LONGEST_LINE) yield { bytes: line(Buffer.alloc(0)), offset: 0 };
 }
 
 const lastNewline = (bytes: Buffer, before: number): number =>

@@ -11,7 +11,8 @@ import { frame, notice, SENTINEL, shortFrame, summaryLine } from "./prompt.ts";
 import { CONFIRM, confirmed, notePosted, type Ringer, unpost } from "./ringer.ts";
 import { bellOf, safeConfig, stateOf } from "./session.ts";
 
-type Type = (text: string) => Promise<"entered" | "not clear" | "withdrawn">;
+/** Types a prompt; `begin` is called when the way is clear, false from it calls it off. */
+export type Type = (text: string, begin?: () => boolean) => Promise<"entered" | "not clear" | "withdrawn">;
 
 /** How long, in ms, the inbox socket gets before typing is tried in its place. */
 const BETTER_FIRST = 6000;
@@ -22,6 +23,7 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
   let stopped = false;
   let waitingSince: number | undefined;
   let misses = 0;
+  let notBefore = 0;
   let told = "";
 
   async function round(): Promise<void> {
@@ -33,18 +35,21 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
     if (unready) again(STILL);
     if (!waking.length) {
       waitingSince = undefined;
-      misses = 0;
+      misses = notBefore = 0;
       return;
     }
     waitingSince ??= Date.now();
     const wait = waitingSince + BETTER_FIRST - Date.now();
     if (bellOf(peer) === "inbox" && wait > 0) return again(wait);
+    if (Date.now() < notBefore) return;
     if (await deliver(waking)) misses = 0;
     else {
       const first = waking[0]?.unique ?? "";
       if (told !== first) tell(summaryLine(waking));
       told = first;
-      again(Math.min(15_000, 500 * 2 ** misses++));
+      const rest = Math.min(15_000, 500 * 2 ** misses++);
+      notBefore = Date.now() + rest;
+      again(rest + 1);
     }
   }
 
@@ -55,23 +60,25 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
     if (!only) return true;
     const whole = inject === "body" ? frame(only) : inject === "auto" && !more.length ? shortFrame(only) : undefined;
     if (whole === undefined) return announce(inject === "sentinel" ? SENTINEL : notice(waking), waking);
-    const taken = take(id, (letter) => letter.unique === only.unique);
-    if (!taken.length) return true;
-    for (const { unique } of taken) notePosted(id, unique);
+    let taken: Letter[] = [];
     let typed: Awaited<ReturnType<Type>> = "not clear";
     try {
-      typed = await type(whole);
+      typed = await type(whole, () => {
+        taken = take(id, (letter) => letter.unique === only.unique);
+        for (const { unique } of taken) notePosted(id, unique);
+        return taken.length > 0;
+      });
     } finally {
       if (typed !== "entered") unpost(id, taken);
     }
-    log("typed", id, typed, only.unique);
+    if (typed !== "not clear") log("typed", id, typed, only.unique);
     return typed === "entered" && confirmed(id, taken);
   }
 
   /** Types one line; the prompt hook attaches the letters, which stay in new/ until then. */
   async function announce(line: string, waking: Letter[]): Promise<boolean> {
     const typed = await type(line);
-    log("typed", id, typed, `${waking.length} announced`);
+    if (typed !== "not clear") log("typed", id, typed, `${waking.length} announced`);
     if (typed !== "entered") return false;
     const waits = () => waking.some((l) => locate(mailbox(id), l.unique)?.at === "new");
     for (const end = Date.now() + CONFIRM; waits() && Date.now() < end; ) await pause(20);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { badgeArguments } from "../claude/badge.ts";
 import { pluginFolder } from "../claude/plugin.ts";
 import { claudeDir, safeConfig } from "../claude/session.ts";
+import type { Type } from "../claude/typing-bell.ts";
 import { MeshError } from "../errors.ts";
 import { removeEmpty } from "../mesh/files.ts";
 import { openHome } from "../mesh/home.ts";
@@ -84,11 +85,7 @@ async function supervised(program: Program): Promise<number> {
 }
 
 /** Waits until the session has joined, then types its mail for it until `over`. */
-async function attendOnceJoined(
-  type: (text: string) => Promise<"entered" | "not clear" | "withdrawn">,
-  tell: (sequence: string) => void,
-  over: AbortSignal,
-): Promise<void> {
+async function attendOnceJoined(type: Type, tell: (sequence: string) => void, over: AbortSignal): Promise<void> {
   const started = Date.now();
   let peer = ownSession();
   while (!peer && !over.aborted) {

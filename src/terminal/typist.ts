@@ -26,8 +26,11 @@ export type TypistOptions<Screen> = {
 export type Typed = "entered" | "not clear" | "withdrawn";
 
 export type Typist = {
-  /** Types one prompt. Throws MeshError FAILED for a text that would not be taken as a prompt. One at a time. */
-  type(text: string): Promise<Typed>;
+  /**
+   * Types one prompt. `begin` is called when the way is clear, just before the paste; false from it means not to.
+   * Throws MeshError FAILED for a text that would not be taken as a prompt. One at a time.
+   */
+  type(text: string, begin?: () => boolean): Promise<Typed>;
   /** To be called with each piece of the user's input; true if it is held back, to be written when typing is done. */
   sawInput(chunk: Buffer): boolean;
   /** To be called after each piece of output has gone to the screen model. */
@@ -127,7 +130,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     return (await until(patience, (after) => judge(after) !== "draft", false)) !== undefined;
   };
 
-  const tryTyping = async (text: string): Promise<Typed> => {
+  const tryTyping = async (text: string, begin: () => boolean): Promise<Typed> => {
     if (!isQuiet() || !(await allClear())) return "not clear";
     const stale = left;
     if (stale && (await until(0, (now) => showsPasted(stale.before, now, stale.text))) && isQuiet()) {
@@ -135,7 +138,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       await cut();
     }
     const before = await until(FIRST_LOOK_MS, (now) => judge(now) === "empty prompt");
-    if (before === undefined || !isQuiet()) return "not clear";
+    if (before === undefined || !isQuiet() || !begin()) return "not clear";
     isHolding = true;
     left = undefined;
     if (await enter(before, text)) return "entered";
@@ -145,7 +148,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
   };
 
   return {
-    async type(text) {
+    async type(text, begin = () => true) {
       const clean = cleanPaste(text);
       if (clean === "" || SPECIAL.test(clean))
         throw new MeshError("FAILED", `can't type '${clean.slice(0, 20)}': it is no prompt`, "begin with a plain word");
@@ -153,7 +156,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       isBusy = true;
       isDisturbed = false;
       try {
-        return await tryTyping(clean);
+        return await tryTyping(clean, begin);
       } finally {
         release();
         isBusy = false;
