@@ -73,7 +73,7 @@ const VERBS: Record<string, { usage: string; about: string; options?: [string, s
       load: () => import("./commands/search.ts"),
     },
     turn: {
-      usage: "<who> <n>",
+      usage: "<who> [n]",
       about: "one turn of a transcript; -1 is the last",
       options: [["--raw", "cut nothing"]],
       load: () => import("./commands/turn.ts"),
@@ -144,8 +144,13 @@ async function parsed([name = "", ...words]: string[]): Promise<void> {
     await (await verb.load()).run([...args, ...(options["--"] ?? [])], options);
   });
   cli.help();
+  // A turn counted from the end is no option.
+  const isNegative = (word: string) => /^-\d+$/.test(word);
+  const plain = words.some(isNegative)
+    ? [...words.filter((w) => !isNegative(w)), "--", ...words.filter(isNegative)]
+    : words;
   try {
-    cli.parse(["node", "claudemesh", name, ...words], { run: false });
+    cli.parse(["node", "claudemesh", name, ...plain], { run: false });
     await cli.runMatchedCommand();
   } catch (error) {
     if (error instanceof Error && error.name === "CACError")

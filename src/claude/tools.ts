@@ -2,7 +2,6 @@
 // JSON; an error is the sentence the CLI prints.
 
 import { z } from "zod";
-import { MeshError } from "../errors.ts";
 import { findPeer } from "../mesh/address.ts";
 import { updatePeer } from "../mesh/join.ts";
 import { oneLine } from "../mesh/message.ts";
@@ -13,6 +12,7 @@ import { frames } from "./prompt.ts";
 import { rowOf } from "./roster.ts";
 import { stateOf } from "./session.ts";
 import { lastTurns, turnAt } from "./transcript.ts";
+import { transcriptOf } from "./transcript-request.ts";
 import { searchTurns } from "./transcript-search.ts";
 
 export interface Tool {
@@ -48,16 +48,7 @@ const json = (value: unknown): Result => ({ text: JSON.stringify(value, null, 1)
 const who = z.string().describe("id, name or folder of a session");
 const described = (peer: Peer) => stateOf(peer).state;
 
-function transcriptOf(id: string, self: Peer): string {
-  const peer = findPeer(id, { from: self, describe: described });
-  if (!peer.transcript_path)
-    throw new MeshError(
-      "NO_TRANSCRIPT",
-      `can't read the history of ${peer.name}: it has not said where its transcript is`,
-      "it will once its hooks run",
-    );
-  return peer.transcript_path;
-}
+const pathOf = (id: string, self: Peer) => transcriptOf(findPeer(id, { from: self, describe: described }));
 
 export const TOOLS: Tool[] = [
   tool("whoami", "This session on claudemesh: id, name, folder.", {}, true, (_, self) => json(self)),
@@ -131,7 +122,7 @@ export const TOOLS: Tool[] = [
     },
     true,
     async ({ id, last_n_turns, redact }, self) =>
-      json(await lastTurns(transcriptOf(id, self), last_n_turns ?? 5, cap(redact))),
+      json(await lastTurns(pathOf(id, self), last_n_turns ?? 5, cap(redact))),
   ),
 
   tool(
@@ -150,7 +141,7 @@ export const TOOLS: Tool[] = [
     true,
     async ({ id, query, options }, self) => {
       const hits = [];
-      for await (const hit of searchTurns(transcriptOf(id, self), query, {
+      for await (const hit of searchTurns(pathOf(id, self), query, {
         limit: options?.limit ?? 20,
         ...(options?.context !== undefined ? { context: options.context } : {}),
       }))
@@ -167,7 +158,7 @@ export const TOOLS: Tool[] = [
       turn_index: z.number().int().describe("as search_history and read_history number them; -1 is the last"),
     },
     true,
-    async ({ id, turn_index }, self) => json(await turnAt(transcriptOf(id, self), turn_index, cap(undefined))),
+    async ({ id, turn_index }, self) => json(await turnAt(pathOf(id, self), turn_index, cap(undefined))),
   ),
 ];
 

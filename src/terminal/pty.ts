@@ -1,7 +1,7 @@
 // The few members of node-pty that are used, over Buffers, and a clear error when it can't be loaded.
 // Invariant: node-pty is imported only when a terminal is really wanted; no byte is ever decoded.
 
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, readSync, statSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { ignore, MeshError } from "../errors.ts";
 
@@ -16,6 +16,8 @@ export type Pty = {
   resize(size: Size): void;
   pause(): void;
   resume(): void;
+  /** Reads and delivers at once what a program that has ended left to be read. */
+  readRest(): void;
   onData(listener: (chunk: Buffer) => void): void;
   onExit(listener: (ending: Ending) => void): void;
 };
@@ -45,23 +47,44 @@ export async function openPty(
     const reason = error instanceof Error ? error.message : String(error);
     throw new MeshError("FAILED", `can't open a terminal for '${file}': ${reason}`, "close some terminals, try again");
   }
+  const { fd } = pty as unknown as { fd: number };
+  const listeners: ((chunk: Buffer) => void)[] = [];
+  const deliver = (chunk: Buffer) => {
+    for (const listener of listeners) listener(chunk);
+  };
   // Its file descriptor may be someone else's after the end.
   let isOpen = true;
+  const readRest = () => {
+    while (isOpen) {
+      const chunk = ignore(["EIO", "EAGAIN", "EBADF"], () => readChunk(fd));
+      if (chunk === undefined || chunk.length === 0) return;
+      deliver(chunk);
+    }
+  };
+  // With `encoding: null` it takes and gives Buffers; its types only know strings, and not all its events.
+  pty.onData((chunk) => deliver(chunk as unknown as Buffer));
+  // libuv takes a hang-up after a short read for the end, though a terminal may well hold more: 5 KB, often lost.
+  (pty as unknown as NodeJS.EventEmitter).on("end", readRest);
   pty.onExit(() => {
     isOpen = false;
   });
   return {
     pid: pty.pid,
-    // With `encoding: null` it takes and gives Buffers; its types only know strings.
     write: (data) => pty.write(data as string),
     resize({ cols, rows }) {
       if (isOpen) pty.resize(cols, rows);
     },
     pause: () => pty.pause(),
     resume: () => pty.resume(),
-    onData: (listener) => void pty.onData((chunk) => listener(chunk as unknown as Buffer)),
+    readRest,
+    onData: (listener) => void listeners.push(listener),
     onExit: (listener) => void pty.onExit(({ exitCode, signal }) => listener({ code: exitCode, signal: signal ?? 0 })),
   };
+}
+
+function readChunk(fd: number): Buffer {
+  const chunk = Buffer.allocUnsafe(1 << 16);
+  return chunk.subarray(0, readSync(fd, chunk));
 }
 
 async function loadNodePty(load: LoadNodePty): Promise<NodePty> {

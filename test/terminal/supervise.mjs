@@ -1,0 +1,25 @@
+// Runs the built supervisor on the program given, as the command line does; with --plain first, without a terminal.
+// KEYS_TO, if set, gets a copy of everything the user types.
+import { appendFileSync } from "node:fs";
+import { spawnPlain } from "../../dist/terminal/plain.js";
+import { findProgram } from "../../dist/terminal/pty.js";
+import { supervise } from "../../dist/terminal/supervisor.js";
+
+const [first, ...rest] = process.argv.slice(2);
+const { env } = process;
+
+if (first === "--plain") {
+  process.exitCode = await spawnPlain(findProgram(rest[0]), rest.slice(1), env);
+} else {
+  const onInput = (chunk) => {
+    if (env.KEYS_TO) appendFileSync(env.KEYS_TO, chunk);
+    return false;
+  };
+  const child = await supervise({ file: findProgram(first), args: rest, env, cwd: process.cwd(), onInput });
+  if (env.TELL) child.tell(env.TELL);
+  if (env.THROW)
+    setTimeout(() => {
+      throw new Error("thrown on purpose");
+    }, 300);
+  process.exitCode = (await child.exited).status;
+}

@@ -1,0 +1,187 @@
+// The typist at the real Claude Code. CLAUDEMESH_TEST_CLAUDE is the path of the client to be tried.
+
+import { readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { judgeScreen, showsPasted } from "../../src/claude/screen.ts";
+import { createKeyboard } from "../../src/terminal/keyboard.ts";
+import { openPty } from "../../src/terminal/pty.ts";
+import { createScreenModel, type Screen } from "../../src/terminal/screen-model.ts";
+import { createTypist } from "../../src/terminal/typist.ts";
+import { clientEnv, seedHome } from "../real/client.ts";
+import { messageText } from "../real/conversation.ts";
+import { startFakeApi } from "../real/fake-api.ts";
+import { tempHome, until } from "../temp-home.ts";
+
+const claude = process.env.CLAUDEMESH_TEST_CLAUDE;
+if (!claude) console.log("typist-real: skipped; set CLAUDEMESH_TEST_CLAUDE to the path of a claude to run it");
+
+const mail = "claudemesh mail from web: rerun the migration check on the staging copy, and send me the failing tables";
+
+async function start(settings: Record<string, unknown> = {}, cols = 100) {
+  const home = tempHome();
+  const cwd = realpathSync(home.folder("project"));
+  writeFileSync(home.path("project", "alpha.txt"), "alpha\n");
+  const api = await startFakeApi();
+  onTestFinished(() => api.stop());
+  seedHome(home.home, { trust: [cwd], settings });
+  const size = { cols, rows: 30 };
+  const pty = await openPty({ file: claude ?? "", args: [], env: clientEnv(home.home, api), cwd }, size);
+  let ended = false;
+  pty.onExit(() => {
+    ended = true;
+  });
+  onTestFinished(async () => {
+    if (!ended) process.kill(pty.pid, "SIGTERM");
+    await until(() => ended, "claude to end");
+  });
+  const status = () => {
+    try {
+      return JSON.parse(readFileSync(home.path(".claude", "sessions", `${pty.pid}.json`), "utf8")).status as string;
+    } catch {
+      return undefined;
+    }
+  };
+  const model = createScreenModel(size);
+  const written: string[] = [];
+  const session = { meanwhile: () => {}, callsItClear: false };
+  let skipped = 0;
+  const typist = createTypist<Screen>({
+    write(data) {
+      written.push(data.toString());
+      pty.write(data);
+      if (data.includes("\x1b[200~")) session.meanwhile();
+    },
+    screen: model.read,
+    allClear: () => session.callsItClear || status() === "idle",
+    judge: judgeScreen,
+    showsPasted,
+    keyboard: createKeyboard(() => performance.now() + skipped),
+  });
+  pty.onData((chunk) => {
+    model.feed(chunk);
+    typist.sawOutput();
+  });
+  const judged = async () => {
+    const screen = await model.read();
+    return screen && judgeScreen(screen);
+  };
+  const press = (keys: string) => {
+    if (!typist.sawInput(Buffer.from(keys))) pty.write(keys);
+  };
+  const text = async () => (await model.read())?.rows.map((row) => row.text.replaceAll("\u00a0", " ")).join("\n") ?? "";
+  await until(async () => status() === "idle" && (await judged()) === "empty prompt", "the prompt box", 20_000);
+  return Object.assign(session, {
+    typist,
+    /** Lets the typist believe that a long time has gone by without a key. */
+    waitLong: () => {
+      skipped += 60_000;
+    },
+    written,
+    judged,
+    press,
+    status,
+    text,
+    prompts: () =>
+      api.turns().map(({ body }) =>
+        body.messages
+          .filter((m) => m.role === "user")
+          .map(messageText)
+          .join("\n"),
+      ),
+    /** Types as long as it is only not clear yet; the screen settles after a turn. */
+    type: (what: string) =>
+      until(async () => {
+        const typed = await typist.type(what);
+        return typed === "not clear" ? undefined : typed;
+      }, "it to be clear"),
+    resize(next: { cols: number; rows: number }) {
+      model.resize(next);
+      pty.resize(next);
+    },
+  });
+}
+
+describe.skipIf(!claude)("the typist at the real client", { timeout: 90_000 }, () => {
+  it("submits at an empty box: a fresh one, after a turn, several lines, a long text", async () => {
+    const { type, prompts, status } = await start();
+    for (const text of [
+      mail,
+      `second ${mail}`,
+      "mail from web\nrerun the check\nsend the tables",
+      "word ".repeat(300),
+    ]) {
+      const before = prompts().length;
+      expect(await type(text)).toBe("entered");
+      await until(() => prompts().length > before, "the turn");
+      expect(prompts().at(-1)?.replace(/\s+/g, " ")).toContain(text.trim().replace(/\s+/g, " "));
+      await until(() => status() === "idle", "the turn to end");
+    }
+  });
+
+  it("submits in vim's two modes, in 40 columns, with a status line, and after a change of size", async () => {
+    const vim = await start({ editorMode: "vim" });
+    vim.press("\x1b");
+    expect(await vim.type(mail)).toBe("entered");
+    await until(() => vim.prompts().some((prompt) => prompt.includes(mail)), "the turn");
+    const narrow = await start(
+      { statusLine: { type: "command", command: "printf '✉ 2 · 3 sessions\\nsecond row'" } },
+      40,
+    );
+    await until(async () => (await narrow.text()).includes("second row"), "the status line");
+    narrow.resize({ cols: 60, rows: 24 });
+    expect(await narrow.type(mail)).toBe("entered");
+    await until(() => narrow.prompts().some((prompt) => prompt.includes(mail)), "the turn");
+  });
+
+  it("leaves a draft alone", async () => {
+    const { typist, press, judged, written, text, waitLong } = await start();
+    press("half a thought");
+    await until(async () => (await judged()) === "draft", "the draft");
+    await until(async () => (await text()).includes("half a thought"), "all of it");
+    waitLong();
+    expect(await typist.type(mail)).toBe("not clear");
+    expect(written).toEqual([]);
+  });
+
+  it("leaves shell mode alone, empty or not", async () => {
+    const { typist, press, text, written, waitLong } = await start();
+    press("!");
+    await until(async () => (await text()).includes("for shell mode"), "shell mode");
+    waitLong();
+    expect(await typist.type(mail)).toBe("not clear");
+    press("ls");
+    await until(async () => (await text()).includes("! ls"), "the command");
+    waitLong();
+    expect(await typist.type(mail)).toBe("not clear");
+    expect(written).toEqual([]);
+  });
+
+  it("leaves a permission question alone, even if the caller thought it clear", async () => {
+    const session = await start();
+    const { typist, press, text, written, status, judged, waitLong } = session;
+    press('\x1b[200~do [[tool:{"name":"Bash","input":{"command":"touch made","description":"make"}}]]\x1b[201~');
+    await until(async () => (await judged()) === "draft", "the prompt");
+    press("\r");
+    await until(async () => status() === "waiting" && /1\. Yes/.test(await text()), "the question");
+    waitLong();
+    expect(await judged()).toBe("other");
+    session.callsItClear = true;
+    expect(await typist.type(mail)).toBe("not clear");
+    expect(written).toEqual([]);
+  });
+
+  it("takes a paste back when a key comes, and the key is all that is left", async () => {
+    const session = await start();
+    session.meanwhile = () => session.press("k");
+    expect(await session.type(`${mail}\n${mail}`)).toBe("withdrawn");
+    await until(async () => /^❯ k$/m.test(await session.text()), "only the key");
+    expect(session.written).not.toContain("\r");
+    expect(session.prompts()).toEqual([]);
+  });
+
+  it("submits a text that ends in a file's name as it is, and no menu gets the Enter", async () => {
+    const { type, prompts } = await start();
+    expect(await type("please read @alph")).toBe("entered");
+    await until(() => prompts().some((prompt) => /please read @alph(?!a)/.test(prompt)), "the turn");
+  });
+});
