@@ -39,7 +39,9 @@ export function readSessionFile(path: string, pidStarted?: string): SessionFile 
   const status = text("status");
   const at = found.statusUpdatedAt;
   return {
-    status: status === "idle" || status === "busy" || status === "waiting" ? status : undefined,
+    // `shell`: idle at the prompt while a shell runs in the background.
+    status:
+      status === "shell" ? "idle" : status === "idle" || status === "busy" || status === "waiting" ? status : undefined,
     waitingFor: text("waitingFor"),
     since: typeof at === "number" ? new Date(at) : undefined,
     name: text("nameSource") === "user" ? text("name") : undefined,
@@ -52,7 +54,10 @@ export function readSessionFile(path: string, pidStarted?: string): SessionFile 
 
 /** The session file of a peer of this machine, if its process still writes it. */
 export function sessionOf(peer: Peer): SessionFile | undefined {
-  return peer.claude_session_file ? readSessionFile(peer.claude_session_file, peer.pid_started) : undefined;
+  // Another container's path may exist here, too, and be somebody else's.
+  return peer.claude_session_file && isLocal(peer)
+    ? readSessionFile(peer.claude_session_file, peer.pid_started)
+    : undefined;
 }
 
 /** What a session is doing and since when; `waitingFor` says what its user is asked, where Claude Code tells. */

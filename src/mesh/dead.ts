@@ -3,7 +3,7 @@
 
 import { existsSync, lstatSync, readFileSync, renameSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import { ignore } from "../errors.ts";
+import { succeeds } from "../errors.ts";
 import { createFile, syncDir } from "./files.ts";
 import { deadBox, isOwnFile, mailbox, openHome } from "./home.ts";
 import { log } from "./log.ts";
@@ -16,19 +16,21 @@ import { compose, hostName, MAX_BYTES, type Message, messageIdOf, uniqueName } f
  */
 export function bury(path: string, unique: string, reason: string): string | undefined {
   openHome();
-  const found = ignore(["ENOENT"], () => lstatSync(path));
-  if (!found) return undefined;
+  // Taken out by a rename first: of several who find the same file one buries it.
+  const claimed = join(deadBox(), "tmp", uniqueName());
+  if (!succeeds(["ENOENT"], () => renameSync(path, claimed))) return undefined;
   const name = isSafeName(unique) && !existsSync(join(deadBox(), "new", unique)) ? unique : uniqueName();
-  const rewrite = isOwnFile(path) && found.size <= 16 * MAX_BYTES;
+  const rewrite = isOwnFile(claimed) && lstatSync(claimed).size <= 16 * MAX_BYTES;
   const text = rewrite
-    ? Buffer.concat([Buffer.from(`X-Mesh-Dead: ${reason}\n`), readFileSync(path)])
+    ? Buffer.concat([Buffer.from(`X-Mesh-Dead: ${reason}\n`), readFileSync(claimed)])
     : `X-Mesh-Dead: ${reason}\nSubject: not a letter\n\nIt lies beside this note, as ${join(deadBox(), "cur", `${name}.as-it-was`)}\n`;
-  createFile(join(deadBox(), "tmp", name), text);
+  const written = `${claimed}.dead`;
+  createFile(written, text);
   const target = join(deadBox(), "new", name);
-  renameSync(join(deadBox(), "tmp", name), target);
+  renameSync(written, target);
   syncDir(join(deadBox(), "new"));
-  if (rewrite) ignore(["ENOENT"], () => unlinkSync(path));
-  else ignore(["ENOENT"], () => renameSync(path, join(deadBox(), "cur", `${name}.as-it-was`)));
+  if (rewrite) unlinkSync(claimed);
+  else renameSync(claimed, join(deadBox(), "cur", `${name}.as-it-was`));
   log("dead", name, reason);
   return target;
 }

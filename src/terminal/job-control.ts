@@ -13,8 +13,8 @@ export type JobControl = {
   stop(): void;
 };
 
-/** Ctrl-Z as one byte, and as the kitty keyboard protocol writes it. */
-const CTRL_Z = ["\x1a", "\x1b[122;5u"];
+/** Ctrl-Z as one byte, and as the kitty keyboard protocol and xterm's modifyOtherKeys write it. */
+const CTRL_Z = /\x1a|\x1b\[122[\d:]*;[\d:]+u|\x1b\[27;\d+;122~/;
 const LOOK_FOR_MS = 1000;
 const SETTLED_MS = 60;
 
@@ -71,7 +71,7 @@ export function startJobControl(options: {
   process.on("SIGCHLD", look).on("SIGCONT", goOn);
   return {
     sawInput(chunk) {
-      if (suspended || !CTRL_Z.some((key) => chunk.includes(key))) return;
+      if (suspended || !CTRL_Z.test(chunk.toString("latin1"))) return;
       // Modes that were off before say nothing about a stop: then only state T counts.
       lookUntil = modes.any() ? performance.now() + LOOK_FOR_MS : 0;
       lookSoon();

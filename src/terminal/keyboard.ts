@@ -26,8 +26,8 @@ const OLD_MOUSE = /^\x1b\[M.{3}/s;
 const ANSWER = /^\x1b[\]P_^][^\x07\x1b]*(?:\x07|\x1b\\)/;
 const KEY_SEQUENCE = /^\x1b(?:\[[0-9;:]*[\x40-\x7e]|O[\x40-\x7e]|\[\[[A-E])/;
 const BEGUN = /^\x1b(?:[[\]P_^O].*)?$/s;
-/** Enter, Ctrl-U, Ctrl-C, plain and in the kitty protocol. */
-const CLEARS = /^(?:[\r\x15\x03]|\x1b\[13(?:;1)?u|\x1b\[(?:117|99);5u)/;
+/** Enter, Ctrl-U, Ctrl-C, plain, in the kitty protocol, and with xterm's modifyOtherKeys. */
+const CLEARS = /^(?:[\r\x15\x03]|\x1b\[13(?:;1)?u|\x1b\[(?:117|99);5u|\x1b\[27;5;(?:117|99)~)/;
 /** Keys that leave the box as it was: Esc alone, and arrows left. */
 const HARMLESS = /^(?:\x1b$|\x1b\[D)/;
 

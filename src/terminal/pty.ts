@@ -16,11 +16,14 @@ export type Pty = {
   resize(size: Size): void;
   pause(): void;
   resume(): void;
-  /** Reads and delivers at once what a program that has ended left to be read. */
+  /** Reads and delivers at once what there is to be read; not while paused. */
   readRest(): void;
   onData(listener: (chunk: Buffer) => void): void;
   onExit(listener: (ending: Ending) => void): void;
 };
+
+/** About 4 MB at the usual 4 KB a read: more than any terminal holds. */
+const MOST_READS = 1024;
 
 type NodePty = Pick<typeof import("node-pty"), "spawn">;
 export type LoadNodePty = () => Promise<NodePty & { default?: NodePty }>;
@@ -55,7 +58,7 @@ export async function openPty(
   // Its file descriptor may be someone else's after the end.
   let isOpen = true;
   const readRest = () => {
-    while (isOpen) {
+    for (let reads = 0; isOpen && reads < MOST_READS; reads++) {
       const chunk = ignore(["EIO", "EAGAIN", "EBADF"], () => readChunk(fd));
       if (chunk === undefined || chunk.length === 0) return;
       deliver(chunk);
@@ -64,8 +67,9 @@ export async function openPty(
   // With `encoding: null` it takes and gives Buffers; its types only know strings, and not all its events.
   pty.onData((chunk) => deliver(chunk as unknown as Buffer));
   // libuv takes a hang-up after a short read for the end, though a terminal may well hold more: 5 KB, often lost.
-  (pty as unknown as NodeJS.EventEmitter).on("end", readRest);
-  pty.onExit(() => {
+  const events = pty as unknown as NodeJS.EventEmitter;
+  events.on("end", readRest);
+  events.on("close", () => {
     isOpen = false;
   });
   return {

@@ -59,7 +59,8 @@ export function createScreenModel(size: Size): ScreenModel {
   };
   /** Parses about `bytes` of the queue, after whoever is parsing now. */
   const parse = (bytes: number) => {
-    work = work.then(() => parseSome(bytes));
+    // A parser that fails must not take the program down with it: the screen is unknown then.
+    work = work.then(() => parseSome(bytes)).catch(() => restart([]));
     return work;
   };
   const plan = () => {

@@ -3,7 +3,7 @@
 // Invariant: whatever ends it, the user's terminal is left as it was found.
 
 import { spawnSync } from "node:child_process";
-import { constants } from "node:os";
+import { ignore } from "../errors.ts";
 import { startJobControl } from "./job-control.ts";
 import { createModes } from "./modes.ts";
 import { type Ending, type LoadNodePty, openPty, type Program, type Size } from "./pty.ts";
@@ -57,7 +57,7 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
   let ended = false;
 
   const signal = (name: NodeJS.Signals) => {
-    if (!ended) kill(pty.pid, name);
+    if (!ended) ignore(["ESRCH"], () => process.kill(pty.pid, name));
   };
   const hangUp = () => {
     if (!hungUp) signal("SIGHUP");
@@ -86,17 +86,22 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
   stdout.on("resize", resize).on("error", hangUp);
   const forward = FORWARDED.map((name) => [name, () => signal(name)] as const);
   for (const [name, listener] of forward) process.on(name, listener);
-  // What is left to read of a child that has died is small, and node-pty waits only 200 ms for it to be read.
-  const drain = () => pty.resume();
+  // node-pty closes the terminal 200 ms after the program's end, read or not.
+  let isPaused = false;
+  const drain = () => (isPaused ? pty.resume() : pty.readRest());
   process.on("SIGCHLD", drain);
 
   pty.onData((chunk) => {
     lastOutput = performance.now();
     modes.see(chunk);
     if (!hungUp) stdout.write(chunk);
-    if (stdout.writableLength > HIGH_WATER) {
+    if (stdout.writableLength > HIGH_WATER && !isPaused) {
       pty.pause();
-      stdout.once("drain", () => pty.resume());
+      isPaused = true;
+      stdout.once("drain", () => {
+        isPaused = false;
+        pty.resume();
+      });
     }
     onOutput?.(chunk);
     job.sawOutput();
@@ -138,13 +143,5 @@ function setRaw(on: boolean): void {
     if (on) spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
   } catch {
     // The terminal is gone: nothing is left to set.
-  }
-}
-
-function kill(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, constants.signals[signal]);
-  } catch {
-    // It ended before it was told so.
   }
 }

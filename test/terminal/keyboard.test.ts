@@ -57,6 +57,7 @@ const empties = {
   "Ctrl-U": "hello\x15",
   "Ctrl-C": "hello\x03",
   "Ctrl-U in the kitty protocol": "hello\x1b[117;5u",
+  "Ctrl-C with modifyOtherKeys": "hello\x1b[27;5;99~",
   "nothing but reports": "\x1b[I\x1b[<35;1;1M",
   Esc: "\x1b",
 };

@@ -41,6 +41,26 @@ describe("a terminal", () => {
     await until(() => ended, "the end");
   });
 
+  it("gives all that a program wrote just before its end", async () => {
+    for (let round = 0; round < 20; round++) {
+      const args = ["-c", "stty raw; head -c 300000 /dev/zero"];
+      const pty = await openPty(
+        { file: findProgram("sh") ?? "", args, env: process.env, cwd: "/" },
+        { cols: 80, rows: 24 },
+      );
+      let length = 0;
+      let ended = false;
+      pty.onData((chunk) => {
+        length += chunk.length;
+      });
+      pty.onExit(() => {
+        ended = true;
+      });
+      await until(() => ended, "the end");
+      expect(length).toBe(300_000);
+    }
+  });
+
   it("without node-pty is an error that says what to do", async () => {
     const missing = () => Promise.reject(new Error("Cannot find package 'node-pty'\nmore"));
     const opening = openPty({ ...program, file: "/bin/sh" }, { cols: 80, rows: 24 }, missing);

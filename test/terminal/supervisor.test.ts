@@ -102,7 +102,8 @@ describe.skipIf(findProgram("bash") === undefined)("Ctrl-Z", () => {
   const cases = [
     ["that sends itself SIGTSTP", "", "\x1a"],
     ["that sends itself SIGSTOP", "stop", "\x1a"],
-    ["in the kitty keyboard protocol", "", "\x1b[122;5u"],
+    ["that gets it in the kitty keyboard protocol", "", "\x1b[122;5u"],
+    ["that gets it as xterm's modifyOtherKeys writes it", "", "\x1b[27;5;122~"],
   ] as const;
   it.each(cases)("gives the shell back, and fg the program, for a program %s", async (_, HOW, key) => {
     const { path } = tempHome();

@@ -8,7 +8,7 @@ process.on("SIGCONT", () => {
   process.stdout.write("BACK\r\n");
 });
 process.stdin.on("data", (keys) => {
-  if (keys.includes(0x1a) || keys.includes("\x1b[122;5u")) {
+  if (keys.includes(0x1a) || keys.includes("\x1b[122;5u") || keys.includes("\x1b[27;5;122~")) {
     process.stdout.write("\x1b[?2004l\x1b[?1049lsuspended\r\n");
     process.stdin.setRawMode(false);
     if (process.env.HOW === "stop") process.kill(process.pid, "SIGSTOP");
