@@ -111,7 +111,7 @@ export function arrivalOf(pid: number, input: HookInput): Arrival {
 function sessionStart(peer: Peer, input: HookInput): HookOutput {
   const box = mailbox(peer.id);
   recover(box, ORPHANED);
-  writeFileSync(bellFile(box), `${Date.now()}\n`, { mode: FILE_MODE });
+  ring(box);
   const context = input.source === "compact" ? {} : { additionalContext: primer(peer) };
   return { json: output("SessionStart", { watchPaths: [bellFile(box)], ...context }) };
 }
@@ -119,7 +119,7 @@ function sessionStart(peer: Peer, input: HookInput): HookOutput {
 async function sessionEnd(pid: number, input: HookInput): Promise<HookOutput> {
   if (input.reason === "clear" || input.reason === "resume") return {};
   const peer = peerOfProcess(pid, input.session_id);
-  if (peer) await leave(peer.id);
+  if (peer) await leave(peer.id, pid);
   return {};
 }
 

@@ -32,7 +32,7 @@ export async function run(args: string[]): Promise<void> {
   };
   const status = process.stdin.isTTY && process.stdout.isTTY ? await supervised(program) : await plain(program);
   const peer = ownSession();
-  if (peer && peer.left_at === undefined) await leave(peer.id);
+  if (peer) await leave(peer.id, peer.pid);
   // Claude Code makes a data folder for every plugin it is handed; ours stays empty.
   removeEmpty(join(claudeDir(), "plugins", "data", "claudemesh-inline"));
   process.exitCode = status;

@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import { MeshError } from "../errors.ts";
 import { hostName } from "./message.ts";
 import { isAlive, listPeers, type Peer } from "./peers.ts";
+import { projectOf } from "./project.ts";
 
 export { listPeers } from "./peers.ts";
 
@@ -84,7 +85,10 @@ export function resolveAddress(to: string, asking: Asking = {}): Recipient[] {
 function groupOf(to: string, { from }: Asking): Peer[] | undefined {
   const others = () => listPeers().filter((p) => p.id !== from?.id && isAlive(p));
   if (to === "*") return others();
-  if (to === "@repo") return others().filter((p) => p.repo !== undefined && p.repo === from?.repo);
+  if (to === "@repo") {
+    const repo = from ? from.repo : projectOf(process.cwd()).repo;
+    return others().filter((p) => p.repo !== undefined && p.repo === repo);
+  }
   if (to === "@dir") return others().filter((p) => p.cwd === (from?.cwd ?? process.cwd()));
   return undefined;
 }

@@ -25,6 +25,9 @@ export interface Config {
   log_bytes: number;
 }
 
+/** The smallest log that is rotated. */
+export const LEAST_BYTES = 1024;
+
 export const DEFAULTS: Config = {
   inject: "auto",
   bells: BELLS,
@@ -48,7 +51,7 @@ const VALID: { [K in keyof Config]: [test: (v: unknown) => boolean, says: string
   keep_unseen_days: [isDays, "a number of days"],
   keep_dead_days: [isDays, "a number of days"],
   keep_gone_days: [isDays, "a number of days"],
-  log_bytes: [(v) => typeof v === "number" && v >= 1024, "a number of bytes, 1024 or more"],
+  log_bytes: [(v) => typeof v === "number" && v >= LEAST_BYTES, `a number of bytes, ${LEAST_BYTES} or more`],
 };
 
 /** The configuration. Throws MeshError BAD_CONFIG naming the key that is wrong; a missing file is all defaults. */

@@ -14,12 +14,13 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { errnoOf, ignore, succeeds } from "../errors.ts";
 import { FILE_MODE } from "./home.ts";
 
 let count = 0;
-const beside = (path: string) => `${path}.${process.pid}.${++count}.tmp`;
+/** A name for a file that is not there yet, hidden: no reader of the folder looks at it. */
+const beside = (path: string) => join(dirname(path), `.${basename(path)}.${process.pid}.${++count}.tmp`);
 
 /** Flushes a directory's entries to disk; file systems that can't do so (EINVAL, EPERM) are left alone. */
 export function syncDir(dir: string): void {

@@ -43,8 +43,8 @@ export function makeDir(dir: string): void {
  */
 export function openHome(): string {
   const home = meshHome();
-  makeDir(home);
   checkHome(home);
+  makeDir(home);
   for (const room of ["peers", "inbox", "sessions", "to", "locks", "dead/tmp", "dead/new", "dead/cur"])
     makeDir(join(home, room));
   return home;

@@ -53,15 +53,16 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
     const project = projectOf(arrival.cwd);
     const peer: Peer = {
       ...(heir ?? { id: claimId(), started_at: new Date().toISOString(), previous_sessions: [] }),
-      name: project.name ?? arrival.name ?? (oneLine(basename(arrival.cwd)) || "session"),
-      cwd: arrival.cwd,
+      name: project.name ?? arrival.name ?? same?.name ?? (oneLine(basename(arrival.cwd)) || "session"),
+      // A `cd` inside the session moves claude, not the project it is known by.
+      cwd: same?.cwd ?? arrival.cwd,
       host: hostName(),
       boot: bootId(),
       pid: arrival.pid,
       pid_started: started,
     };
+    delete peer.left_at;
     if (!same) {
-      delete peer.left_at;
       delete peer.supervisor;
       delete peer.mcp;
       peer.started_at = new Date().toISOString();
@@ -83,10 +84,10 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
       peer.previous_sessions = [...peer.previous_sessions.filter((s) => s !== old), old].slice(-50);
     makeMailbox(mailbox(peer.id));
     replaceFile(peerFile(peer.id), `${JSON.stringify(peer, null, 2)}\n`);
-    if (old && old !== peer.session_id) unlink(sessionLink(old));
     beat(peer.id);
     const all = [...peers.filter((p) => p.id !== peer.id), peer];
-    linkSession(peer, all);
+    linkSession(peer.session_id, all);
+    if (old !== peer.session_id) linkSession(old, all);
     publish(all);
     inheritQueued(peer);
     if (!same) log("join", peer.id, peer.name, `pid=${peer.pid}`, heir ? "resumed" : "new");
@@ -109,14 +110,16 @@ export async function updatePeer(
   });
 }
 
-/** Notes that the session has ended. Its mailbox stays, for the process that may resume it. */
-export async function leave(id: string): Promise<void> {
+/** Notes that the session has ended with its process `pid`. Its mailbox stays, for the process that may resume it. */
+export async function leave(id: string, pid: number): Promise<void> {
   await locked("peers", () => {
     const peer = readPeer(id);
-    if (!peer) return;
+    // Another process may have taken it up already.
+    if (!peer || peer.pid !== pid || peer.left_at !== undefined) return;
     replaceFile(peerFile(id), `${JSON.stringify({ ...peer, left_at: new Date().toISOString() }, null, 2)}\n`);
-    if (peer.session_id) unlink(sessionLink(peer.session_id));
-    publish(listPeers());
+    const peers = listPeers();
+    linkSession(peer.session_id, peers);
+    publish(peers);
     log("leave", id, peer.name);
   });
 }
@@ -142,12 +145,12 @@ function claimId(): string {
   }
 }
 
-/** sessions/<session_id> → the mailbox; absent while two live processes have the same session open. */
-function linkSession(peer: Peer, peers: Peer[]): void {
-  if (!peer.session_id || /[/\0]|^\.{0,2}$/.test(peer.session_id)) return;
-  const shared = peers.some((p) => p.id !== peer.id && p.session_id === peer.session_id && isAlive(p));
-  if (shared) unlink(sessionLink(peer.session_id));
-  else replaceLink(sessionLink(peer.session_id), join("..", "inbox", peer.id));
+/** sessions/<session_id> → the mailbox; absent while two live processes have the same session open, or none has. */
+function linkSession(sessionId: string | undefined, peers: Peer[]): void {
+  if (!sessionId || /[/\0]|^\.{0,2}$/.test(sessionId)) return;
+  const [only, ...more] = peers.filter((p) => p.session_id === sessionId && isAlive(p));
+  if (only && !more.length) replaceLink(sessionLink(sessionId), join("..", "inbox", only.id));
+  else unlink(sessionLink(sessionId));
 }
 
 /** Rewrites what others read without parsing: the address book to/ and the one-line badge. */
@@ -156,10 +159,15 @@ export function publish(peers: Peer[] = listPeers()): void {
   const byName = new Map<string, Peer | "shared">();
   for (const peer of live)
     if (!/[/\0]|^\.|^$/.test(peer.name)) byName.set(peer.name, byName.has(peer.name) ? "shared" : peer);
+  // What somebody else has put there, a folder say, stays and is in nobody's way.
   for (const name of ignore(["ENOENT"], () => readdirSync(addressBook())) ?? [])
-    if (!byName.has(name) || byName.get(name) === "shared") unlink(addressLink(name));
+    if (!name.startsWith(".") && (!byName.has(name) || byName.get(name) === "shared"))
+      ignore(["EISDIR", "EPERM"], () => unlink(addressLink(name)));
   for (const [name, peer] of byName)
-    if (peer !== "shared") replaceLink(addressLink(name), join("..", "inbox", peer.id));
+    if (peer !== "shared")
+      ignore(["EISDIR", "ENOTEMPTY", "EEXIST", "ENOTDIR"], () =>
+        replaceLink(addressLink(name), join("..", "inbox", peer.id)),
+      );
   const pids = live.filter(isLocal).map((p) => p.pid);
   replaceFile(badgeFile(), `${pids.join(" ")}\n`);
 }

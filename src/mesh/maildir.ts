@@ -4,11 +4,22 @@
 // - A delivery is acknowledged only after the file and the new/ directory have been flushed.
 // - Nothing here scans cur/ on a road that a hook takes: it grows without bound.
 
-import { lstatSync, readdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { errnoOf, ignore, succeeds } from "../errors.ts";
 import { createFile, syncDir } from "./files.ts";
 import { FILE_MODE, makeDir } from "./home.ts";
+import { log } from "./log.ts";
 
 /** Flag sets a file in cur/ can have, in ASCII order as maildir(5) asks: Replied, Seen, Trashed (expired or refused). */
 const FLAG_SETS = ["", "S", "RS", "R", "T", "ST", "RST", "RT"] as const;
@@ -28,17 +39,37 @@ export function makeMailbox(box: string): void {
   for (const room of ["tmp", "new", "cur"]) makeDir(join(box, room));
 }
 
+const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
 /** Rewrites the bell file, which Claude Code's own watcher watches. It carries nothing but a changed content. */
 export function ring(box: string): void {
-  ignore(["ENOENT"], () => writeFileSync(bellOf(box), `${Date.now()}\n`, { mode: FILE_MODE }));
+  try {
+    const fd = openSync(bellOf(box), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE);
+    try {
+      writeFileSync(fd, `${Date.now()}\n`);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    // The letter is in new/, and that is what counts.
+    log("bell-error", box, String(error));
+  }
 }
 
 /** Delivers `text` as new/<unique>, durably, and rings. Throws on any failure; then nothing was delivered. */
 export function deliver(box: string, unique: string, text: string | Uint8Array): void {
   const temp = join(box, "tmp", unique);
   createFile(temp, text);
-  renameSync(temp, newPath(box, unique));
-  syncDir(join(box, "new"));
+  const target = newPath(box, unique);
+  let lies = temp;
+  try {
+    renameSync(temp, target);
+    lies = target;
+    syncDir(join(box, "new"));
+  } catch (error) {
+    // Not acknowledged, so not there: unless somebody has collected it already.
+    ignore(["ENOENT"], () => unlinkSync(lies));
+    throw error;
+  }
   ring(box);
 }
 
@@ -54,10 +85,12 @@ export function listNew(box: string): string[] {
  */
 export function collect(box: string, name: string, unique: string = name): boolean {
   const target = curPath(box, unique, "");
-  if (!succeeds(["ENOENT"], () => renameSync(newPath(box, name), target))) return false;
   const now = new Date();
-  ignore(["ENOENT"], () => utimesSync(target, now, now));
-  return true;
+  // The time first: in cur/ with an old one it would look like what a dead collector left.
+  return succeeds(["ENOENT"], () => {
+    utimesSync(newPath(box, name), now, now);
+    renameSync(newPath(box, name), target);
+  });
 }
 
 export type Place = { at: "new"; path: string } | { at: "cur"; path: string; flags: string };
@@ -75,6 +108,10 @@ export function locate(box: string, unique: string): Place | undefined {
   }
   return undefined;
 }
+
+/** True if a message of this name lies in cur/. */
+export const isCollected = (box: string, unique: string): boolean =>
+  FLAG_SETS.some((flags) => ignore(["ENOENT", "ENOTDIR"], () => lstatSync(curPath(box, unique, flags))) !== undefined);
 
 /** Adds flags to a collected message. False if it does not lie in cur/ (any more). */
 export function mark(box: string, unique: string, add: string): boolean {

@@ -61,12 +61,8 @@ const DEFAULT_PRIORITY: Record<Kind, Priority> = {
 
 /** The name of this machine as it stands in addresses and unique names, `/` and `:` escaped as maildir(5) says. */
 export function hostName(): string {
-  return (
-    oneLine(hostname())
-      .replaceAll("/", "\\057")
-      .replaceAll(":", "\\072")
-      .replace(/[\s<>@]/g, "-") || "localhost"
-  );
+  const escaped = hostname().replaceAll("/", "\\057").replaceAll(":", "\\072");
+  return escaped.replace(/[^\w.\\-]/g, "-") || "localhost";
 }
 
 let lastMicros = 0;
@@ -102,9 +98,10 @@ export function formatAddress(address: Address): string {
 
 /** The first address of a From or To value; undefined if it names no mailbox. */
 export function parseAddress(value: string): Address | undefined {
-  const match = /^\s*(?:"((?:[^"\\]|\\.)*)"|([^"<]*?))\s*<([^<>@\s]+)@([^<>@\s]+)>/.exec(value);
+  // No address is that long, and the pattern's time grows with the square of the blanks in it.
+  const match = /^(?:"((?:[^"\\]|\\.)*)"|([^"<]*))\s*<([^<>@\s]+)@([^<>@\s]+)>/.exec(value.slice(0, 2000).trim());
   if (!match) return undefined;
-  const name = match[1] === undefined ? (match[2] ?? "") : match[1].replace(/\\(.)/g, "$1");
+  const name = match[1] === undefined ? (match[2] ?? "").trim() : match[1].replace(/\\(.)/g, "$1");
   return { name, id: match[3] ?? "", host: match[4] ?? "" };
 }
 
@@ -113,7 +110,9 @@ export function parseAddress(value: string): Address | undefined {
  * Throws MeshError EMPTY_BODY for a body of nothing but white space, TOO_LARGE past MAX_BYTES.
  */
 export function compose(draft: Draft): string {
-  if (draft.body.trim() === "")
+  // A NUL would make it no text file.
+  const body = draft.body.toWellFormed().replaceAll("\0", "");
+  if (body.trim() === "")
     throw new MeshError(
       "EMPTY_BODY",
       "can't send: the message is empty",
@@ -128,7 +127,7 @@ export function compose(draft: Draft): string {
     ["Message-ID", draft.id],
     ["In-Reply-To", draft.inReplyTo],
     ["References", draft.references?.length ? draft.references.join(" ") : undefined],
-    ["Subject", draft.subject ?? subjectOf(draft.body)],
+    ["Subject", draft.subject ?? subjectOf(body)],
     ["X-Mesh-Kind", kind],
     ["X-Mesh-Priority", draft.priority ?? DEFAULT_PRIORITY[kind]],
     ["X-Mesh-Expires", draft.expires && rfc5322Date(draft.expires)],
@@ -138,7 +137,7 @@ export function compose(draft: Draft): string {
     ["Content-Transfer-Encoding", "8bit"],
   ];
   const head = fields.filter((f): f is [string, string] => f[1] !== undefined).map(([k, v]) => `${k}: ${oneLine(v)}\n`);
-  const text = `${head.join("")}\n${draft.body.toWellFormed()}\n`;
+  const text = `${head.join("")}\n${body}\n`;
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_BYTES)
     throw new MeshError(
@@ -163,17 +162,16 @@ const KNOWN =
 
 /** Header fields (names in lower case, unfolded) and body of a message text; no fields if it has no header block. */
 function split(text: string): { fields: Map<string, string>; body: string } {
-  const whole = { fields: new Map<string, string>(), body: text };
+  const whole = { fields: new Map<string, string>(), body: text.replaceAll("\r\n", "\n") };
   const mbox = /^From [^\n]*\n/.exec(text)?.[0].length ?? 0;
   const end = /\r?\n\r?\n/.exec(text.slice(mbox));
   if (!end) return whole;
   const head = text.slice(mbox, mbox + end.index);
   const fields = new Map<string, string>();
   for (const line of head.replace(/\r?\n(?=[ \t])/g, "").split(/\r?\n/)) {
-    const match = /^([!-9;-~]+):[ \t]*(.*?)[ \t]*$/.exec(line);
-    if (!match) return whole;
-    const key = (match[1] ?? "").toLowerCase();
-    if (!fields.has(key)) fields.set(key, match[2] ?? "");
+    const key = /^[!-9;-~]+(?=:)/.exec(line)?.[0];
+    if (key === undefined) return whole;
+    if (!fields.has(key.toLowerCase())) fields.set(key.toLowerCase(), line.slice(key.length + 1).trim());
   }
   if (![...fields.keys()].some((key) => KNOWN.test(key))) return whole;
   const body = text.slice(mbox + end.index + end[0].length);

@@ -6,8 +6,8 @@ import { errnoOf, ignore, MeshError } from "../errors.ts";
 import { bounce, bury, findDead } from "./dead.ts";
 import { inboxRoot, isOwnFile, mailbox } from "./home.ts";
 import { log } from "./log.ts";
-import { collect, curPath, isOurName, isSafeName, listNew, locate, mark, newPath } from "./maildir.ts";
-import { MAX_BYTES, type Message, parse, uniqueName, uniqueNameOf } from "./message.ts";
+import { collect, curPath, isCollected, isOurName, isSafeName, listNew, locate, mark, newPath } from "./maildir.ts";
+import { MAX_BYTES, type Message, messageIdOf, parse, uniqueName, uniqueNameOf } from "./message.ts";
 
 export interface Letter {
   message: Message;
@@ -27,7 +27,7 @@ const STILL_EMPTY = 10_000;
 type Found = { message: Message } | { dead: string } | "not yet" | "gone";
 
 /** Reads new/<name> without moving it, never following a link nor blocking on a pipe. */
-function examine(path: string, name: string): Found {
+function examine(path: string, unique: string, whole: boolean): Found {
   if (!isOwnFile(path))
     return ignore(["ENOENT"], () => lstatSync(path)) ? { dead: "not a regular file of this user's" } : "gone";
   let fd: number;
@@ -38,7 +38,7 @@ function examine(path: string, name: string): Found {
   }
   try {
     const stat = fstatSync(fd);
-    if (!isOurName(name)) {
+    if (!whole) {
       const stood = Date.now() - Math.max(stat.mtimeMs, stat.ctimeMs);
       if (Math.abs(stood) < (stat.size === 0 ? STILL_EMPTY : STILL)) return "not yet";
     }
@@ -47,7 +47,7 @@ function examine(path: string, name: string): Found {
     if (bytes.length === 0) return { dead: "empty" };
     if (bytes.includes(0)) return { dead: "not text" };
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
-    const message = parse(text, name.replace(/:2,[A-Z]*$/, ""));
+    const message = parse(text, unique);
     return { message: { ...message, date: message.date ?? stat.mtime } };
   } catch (error) {
     if (error instanceof TypeError) return { dead: "not UTF-8 text" };
@@ -63,20 +63,20 @@ export function peek(id: string): { letters: Letter[]; unready: number } {
   const letters: Letter[] = [];
   let unready = 0;
   for (const name of listNew(box)) {
-    const found = examine(newPath(box, name), name);
+    const found = examine(newPath(box, name), name, isOurName(name));
     if (found === "gone") continue;
     if (found === "not yet") unready++;
-    else if ("dead" in found) bury(newPath(box, name), name, found.dead);
+    else if ("dead" in found) bury(newPath(box, name), name, found.dead, id);
     else if (found.message.expires && found.message.expires.getTime() < Date.now())
-      expire(box, name, found.message, id);
+      expire(id, name, found.message, `expired ${found.message.expires.toISOString()} unread`);
     else letters.push({ message: found.message, unique: name, path: curPath(box, name, "S") });
   }
   return { letters, unready };
 }
 
-function expire(box: string, name: string, message: Message, to: string): void {
-  if (bury(newPath(box, name), name, `expired ${message.expires?.toISOString()} unread`))
-    bounce(message, to, "it expired before it was read");
+/** Buries an unread letter whose time is over, and tells its sender. */
+export function expire(id: string, name: string, message: Message, reason: string): void {
+  if (bury(newPath(mailbox(id), name), name, reason, id)) bounce(message, id, reason);
 }
 
 /**
@@ -90,9 +90,12 @@ export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): 
     const answer = wanted(letter);
     if (answer === "stop") break;
     if (!answer) continue;
-    const unique = isSafeName(letter.unique) ? letter.unique : uniqueName();
+    // Other programs use a name again (`$$` of one shell): in cur/ each letter has one that is its own.
+    const keeps = isOurName(letter.unique) && isSafeName(letter.unique) && !isCollected(box, letter.unique);
+    const unique = keeps ? letter.unique : uniqueName();
     if (!collect(box, letter.unique, unique)) break;
-    taken.push({ ...letter, unique, path: curPath(box, unique, "S") });
+    const id = letter.message.id === messageIdOf(letter.unique) ? messageIdOf(unique) : letter.message.id;
+    taken.push({ message: { ...letter.message, id }, unique, path: curPath(box, unique, "S") });
   }
   return taken;
 }
@@ -106,7 +109,7 @@ export function markSeen(id: string, letters: Letter[]): void {
 export function readSeen(id: string, name: string): Letter | undefined {
   const unique = name.replace(/:2,[A-Z]*$/, "");
   const path = join(mailbox(id), "cur", name);
-  const found = examine(path, name);
+  const found = examine(path, unique, true);
   return typeof found === "object" && "message" in found ? { message: found.message, unique, path } : undefined;
 }
 
@@ -151,7 +154,7 @@ export function receipts(messageId: string): Receipt[] {
       : dead.reason.startsWith("refused")
         ? "refused"
         : "dead";
-    found.push({ to: "", state, at: lstatSync(dead.path).ctime, path: dead.path, reason: dead.reason });
+    found.push({ to: dead.box, state, at: lstatSync(dead.path).ctime, path: dead.path, reason: dead.reason });
   }
   if (!found.length)
     throw new MeshError(

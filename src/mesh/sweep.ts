@@ -1,17 +1,16 @@
 // Retention, run by whichever process has time. Holds no lock over messages; never touches unseen mail before its term.
 
-import { lstatSync, readdirSync, renameSync, rmSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { lstatSync, readdirSync, readlinkSync, renameSync, rmSync, unlinkSync } from "node:fs";
+import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { type Config, readConfig } from "./config.ts";
-import { bury } from "./dead.ts";
-import { deadBox, inboxRoot, mailbox, meshHome, peerFile } from "./home.ts";
+import { deadBox, inboxRoot, mailbox, meshHome, peerFile, sessionLink } from "./home.ts";
 import { publish } from "./join.ts";
 import { locked } from "./lock.ts";
 import { log } from "./log.ts";
 import { listNew, recover } from "./maildir.ts";
 import { isAlive, listPeers } from "./peers.ts";
-import { peek } from "./receive.ts";
+import { expire, peek } from "./receive.ts";
 
 const DAY = 86_400_000;
 /** A collector that has not marked within this many ms is dead or hung. */
@@ -27,11 +26,18 @@ function ageOf(path: string, now: number): number | undefined {
   return mtime === undefined ? undefined : now - mtime;
 }
 
+/** How long, in ms, a file has been where it is, whatever mtime it brought along. */
+function hereFor(path: string, now: number): number {
+  const stat = ignore(["ENOENT"], () => lstatSync(path));
+  return stat ? now - Math.max(stat.mtimeMs, stat.ctimeMs) : 0;
+}
+
 function removeOlder(dir: string, age: number, now: number, only: (name: string) => boolean = () => true): number {
   let removed = 0;
   for (const name of list(dir)) {
     if (!only(name) || (ageOf(join(dir, name), now) ?? 0) < age) continue;
-    if (succeeds(["ENOENT", "EISDIR", "EPERM"], () => unlinkSync(join(dir, name)))) removed++;
+    rmSync(join(dir, name), { recursive: true, force: true });
+    removed++;
   }
   return removed;
 }
@@ -40,13 +46,12 @@ function removeOlder(dir: string, age: number, now: number, only: (name: string)
 export function sweepMailbox(id: string, config: Config, now: number = Date.now()): void {
   const box = mailbox(id);
   recover(box, ORPHANED, now);
-  peek(id);
   removeOlder(join(box, "tmp"), TMP_AGE, now);
   removeOlder(join(box, "posted"), DAY, now);
   removeOlder(join(box, "cur"), config.keep_seen_days * DAY, now, (name) => !name.endsWith(":2,"));
-  for (const name of listNew(box))
-    if ((ageOf(join(box, "new", name), now) ?? 0) >= config.keep_unseen_days * DAY)
-      bury(join(box, "new", name), name, `expired: unread for ${config.keep_unseen_days} days`);
+  for (const { unique, message } of peek(id).letters)
+    if (hereFor(join(box, "new", unique), now) >= config.keep_unseen_days * DAY)
+      expire(id, unique, message, `expired: unread for ${config.keep_unseen_days} days`);
 }
 
 /**
@@ -65,20 +70,29 @@ export async function sweep(now: number = Date.now()): Promise<void> {
     for (const peer of stale) {
       const trash = join(meshHome(), "inbox", `.${peer.id}.${process.pid}`);
       // Renamed away first: mail that arrives in this very moment is then seen, and the peer kept.
-      if (!succeeds(["ENOENT"], () => renameSync(mailbox(peer.id), trash))) continue;
-      if (list(join(trash, "new")).length) {
+      if (succeeds(["ENOENT"], () => renameSync(mailbox(peer.id), trash)) && list(join(trash, "new")).length) {
         renameSync(trash, mailbox(peer.id));
         continue;
       }
       rmSync(trash, { recursive: true, force: true });
       ignore(["ENOENT"], () => unlinkSync(peerFile(peer.id)));
+      for (const session of [peer.session_id ?? "", ...peer.previous_sessions])
+        if (pointsTo(sessionLink(session), peer.id)) ignore(["ENOENT"], () => unlinkSync(sessionLink(session)));
       log("forget", peer.id, peer.name);
     }
     publish();
   });
 }
 
+const pointsTo = (link: string, id: string) =>
+  ignore(["ENOENT", "EINVAL", "EISDIR"], () => basename(readlinkSync(link))) === id;
+
+/** When, in ms, a peer was last known to be there: it said goodbye, beat, or wrote its file. */
 function lastSeen(id: string, leftAt: string | undefined): number | undefined {
   const left = leftAt === undefined ? Number.NaN : Date.parse(leftAt);
-  return Number.isNaN(left) ? ignore(["ENOENT"], () => lstatSync(peerFile(id)).mtimeMs) : left;
+  if (!Number.isNaN(left)) return left;
+  const times = [peerFile(id), join(mailbox(id), "beat")].map((path) =>
+    ignore(["ENOENT"], () => lstatSync(path).mtimeMs),
+  );
+  return times.some((t) => t !== undefined) ? Math.max(...times.map((t) => t ?? 0)) : undefined;
 }

@@ -9,7 +9,12 @@ export interface Watch {
   close(): Promise<void>;
 }
 
-const inodeOf = (path: string) => ignore(["ENOENT", "ENOTDIR"], () => lstatSync(path).ino);
+/** Which file has the name now: the inode alone is soon given to another. */
+const identityOf = (path: string) =>
+  ignore(["ENOENT", "ENOTDIR"], () => {
+    const { ino, birthtimeMs } = lstatSync(path);
+    return `${ino} ${birthtimeMs}`;
+  });
 
 /**
  * Calls `look` when anything in the folder (or file) `path` may have changed, once at the start, and every `rescan` ms
@@ -23,44 +28,59 @@ export async function watch(
 ): Promise<Watch> {
   const { watch: chokidarWatch } = await import("chokidar");
   let closed = false;
+  let watcher: ReturnType<typeof chokidarWatch> | undefined;
+  let identity: string | undefined;
+  let renewing: Promise<void> | undefined;
   const check = () => {
     if (closed) return;
     try {
+      make?.();
+      if (identityOf(path) !== identity) renewing ??= renew();
       Promise.resolve(look()).catch((error: unknown) => log("watch-error", path, String(error)));
     } catch (error) {
       log("watch-error", path, String(error));
     }
   };
+  // chokidar drops what comes within 5 ms of the last event, and what replaces a file while its watch is renewed makes
+  // none: both are there a little later.
+  let late: NodeJS.Timeout | undefined;
+  const checkTwice = () => {
+    check();
+    if (late) return;
+    late = setTimeout(() => {
+      late = undefined;
+      check();
+    }, 100).unref();
+  };
+  /** Watches what now has the name: it was replaced by rename, or removed and made again. */
+  const renew = async () => {
+    // The old one must be closed first: chokidar would share its handle, which is on the old file.
+    await watcher?.close();
+    renewing = undefined;
+    if (!closed) start();
+  };
   const start = () => {
-    make?.();
-    const watcher = chokidarWatch(path, {
+    identity = identityOf(path);
+    watcher = chokidarWatch(path, {
       depth: 0,
       ignoreInitial: true,
       followSymlinks: false,
       ignorePermissionErrors: true,
     });
     // Arrivals while it starts are not reported: so look on ready as well.
-    watcher.on("ready", check).on("all", check);
+    watcher.on("ready", checkTwice).on("all", checkTwice);
     watcher.on("error", (error) => log("watch-error", path, String(error)));
-    return watcher;
   };
-  let watcher = start();
-  let inode = inodeOf(path);
-  const timer = setInterval(() => {
-    const now = inodeOf(path);
-    if (now !== inode) {
-      void watcher.close();
-      watcher = start();
-      inode = inodeOf(path);
-    }
-    check();
-  }, rescan);
+  make?.();
+  start();
+  const timer = setInterval(check, rescan);
   timer.unref();
   return {
     async close() {
       closed = true;
       clearInterval(timer);
-      await watcher.close();
+      await renewing;
+      await watcher?.close();
     },
   };
 }

@@ -1,0 +1,111 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { bounce, bury, findDead } from "../../src/mesh/dead.ts";
+import { listNew, newPath } from "../../src/mesh/maildir.ts";
+import { parse, uniqueName } from "../../src/mesh/message.ts";
+import { box, letter, tempMesh } from "./temp-mesh.ts";
+
+const read = (path: string | undefined) => readFileSync(path ?? "nowhere", "utf8");
+
+describe("bury", () => {
+  it("writes the reason above the letter, keeps every byte of it, and removes it", () => {
+    const home = tempMesh();
+    const api = box(home, "api");
+    const unique = letter(api, { body: "words" });
+    const before = read(newPath(api, unique));
+    const path = bury(newPath(api, unique), unique, "refused: no");
+    expect(path).toBe(join(home, "dead/new", unique));
+    expect(read(path)).toBe(`X-Mesh-Dead: refused: no\n${before}`);
+    expect(statSync(path ?? "").mode & 0o777).toBe(0o600);
+    expect(existsSync(newPath(api, unique))).toBe(false);
+    expect(readdirSync(join(home, "dead/tmp"))).toEqual([]);
+  });
+
+  it("what was buried is still a message that reads as before", () => {
+    const api = box(tempMesh(), "api");
+    const unique = letter(api, { body: "words", kind: "note" });
+    const before = parse(read(newPath(api, unique)), unique);
+    expect(parse(read(bury(newPath(api, unique), unique, "why")), unique)).toEqual(before);
+  });
+
+  it("two of one name both stay", () => {
+    const home = tempMesh();
+    const [api, db] = [box(home, "api"), box(home, "db")];
+    for (const [mailbox, text] of [
+      [api, "one"],
+      [db, "two"],
+    ] as const)
+      writeFileSync(newPath(mailbox, "note"), text);
+    const paths = [api, db].map((mailbox) => bury(newPath(mailbox, "note"), "note", "why"));
+    expect(paths.map(read)).toEqual(["X-Mesh-Dead: why\none", "X-Mesh-Dead: why\ntwo"]);
+  });
+
+  it("a name that can't stand in dead/ is given another", () => {
+    const home = tempMesh();
+    const api = box(home, "api");
+    writeFileSync(newPath(api, "a b\nc"), "words");
+    const path = bury(newPath(api, "a b\nc"), "a b\nc", "why");
+    expect(read(path)).toContain("words");
+    expect(path).not.toContain("a b");
+  });
+
+  it("a folder is moved as it is, with what it holds", () => {
+    const home = tempMesh();
+    const api = box(home, "api");
+    mkdirSync(newPath(api, "folder"));
+    writeFileSync(join(newPath(api, "folder"), "inside"), "precious");
+    const note = read(bury(newPath(api, "folder"), "folder", "why"));
+    const [name] = readdirSync(join(home, "dead/cur"));
+    expect(read(join(home, "dead/cur", name ?? "", "inside"))).toBe("precious");
+    expect(note).toContain(join(home, "dead/cur", name ?? ""));
+  });
+
+  it("of what is not there is nothing", () => {
+    const home = tempMesh();
+    expect(bury(join(home, "inbox/api/new/x"), "x", "why")).toBeUndefined();
+    expect(readdirSync(join(home, "dead/new"))).toEqual([]);
+  });
+});
+
+it("findDead tells where and why", () => {
+  const home = tempMesh();
+  const api = box(home, "api");
+  const unique = letter(api);
+  expect(findDead(unique)).toBeUndefined();
+  bury(newPath(api, unique), unique, "refused: too many hops", "api");
+  const path = join(home, "dead/new", unique);
+  expect(findDead(unique)).toEqual({ path, reason: "refused: too many hops", box: "api" });
+});
+
+describe("bounce", () => {
+  it("tells the sender what was not delivered to whom and why, in its thread", () => {
+    const home = tempMesh();
+    const web = box(home, "a8d0m2kq");
+    const text = `From: web <a8d0m2kq@laptop>\nMessage-ID: <m@claudemesh>\nReferences: <r@claudemesh>\nSubject: s\nX-Mesh-Kind: question\n\nb\n`;
+    bounce(parse(text, "m"), "api", "it went wrong");
+    const [unique] = listNew(web);
+    const told = parse(read(newPath(web, unique ?? "")), unique ?? "");
+    expect(told).toMatchObject({
+      kind: "bounce",
+      inReplyTo: "<m@claudemesh>",
+      references: ["<r@claudemesh>", "<m@claudemesh>"],
+      subject: "not delivered: s",
+    });
+    expect(told.body).toContain("question to api was not delivered: it went wrong");
+  });
+
+  it("of a file put there by hand tells nobody", () => {
+    const home = tempMesh();
+    box(home, "a8d0m2kq");
+    bounce(parse("just words\n", uniqueName()), "api", "why");
+    expect(listNew(join(home, "inbox/a8d0m2kq"))).toEqual([]);
+  });
+
+  it("whose sender's mailbox lacks its rooms harms nobody", () => {
+    const home = tempMesh();
+    mkdirSync(join(home, "inbox/a8d0m2kq"));
+    const message = parse("From: web <a8d0m2kq@laptop>\n\nb\n", "m");
+    expect(() => bounce(message, "api", "why")).not.toThrow();
+  });
+});
