@@ -25,7 +25,11 @@ const VERBS: Record<string, { usage: string; about: string; options?: [string, s
     list: {
       usage: "",
       about: "live sessions: id, name, state, since, unread, bell, branch, summary, path",
-      options: [["--all", "those that are gone, too"]],
+      options: [
+        ["--all", "those that are gone, too"],
+        ["--repo", "those of this repository"],
+        ["--dir", "those of this folder"],
+      ],
       load: () => import("./commands/list.ts"),
     },
     whoami: { usage: "", about: "the session this shell runs under", load: () => import("./commands/whoami.ts") },
@@ -37,8 +41,20 @@ const VERBS: Record<string, { usage: string; about: string; options?: [string, s
         ["--now", "show it between two tool calls"],
         ["--expires <time>", "give up if unread after 90s, 30m, 2h, 1d"],
         ["--queue", "let it wait if nobody of that name is there"],
+        ["--yes", "send to more than five without being asked"],
       ],
       load: () => import("./commands/send.ts"),
+    },
+    ask: {
+      usage: "<to> [...text]",
+      about: "send a question, wait, print the answer; 75 if it is late: then it comes by mail",
+      options: [["--timeout <time>", "how long to wait: 90s, 30m (5m)"]],
+      load: () => import("./commands/ask.ts"),
+    },
+    reply: {
+      usage: "<message-id> [...text]",
+      about: "answer in thread",
+      load: () => import("./commands/reply.ts"),
     },
     inbox: {
       usage: "[who]",
@@ -141,16 +157,12 @@ async function parsed([name = "", ...words]: string[]): Promise<void> {
   command.action(async (...given: unknown[]) => {
     const options = given.pop() as Options & { "--"?: string[] };
     const args = given.flat().filter((a): a is string => typeof a === "string");
-    await (await verb.load()).run([...args, ...(options["--"] ?? [])], options);
+    const all = [...args, ...(options["--"] ?? [])].map((word) => word.replace(SHIELD, ""));
+    await (await verb.load()).run(all, options);
   });
   cli.help();
-  // A turn counted from the end is no option.
-  const isNegative = (word: string) => /^-\d+$/.test(word);
-  const plain = words.some(isNegative)
-    ? [...words.filter((w) => !isNegative(w)), "--", ...words.filter(isNegative)]
-    : words;
   try {
-    cli.parse(["node", "claudemesh", name, ...plain], { run: false });
+    cli.parse(["node", "claudemesh", name, ...words.map(shielded)], { run: false });
     await cli.runMatchedCommand();
   } catch (error) {
     if (error instanceof Error && error.name === "CACError")
@@ -158,6 +170,10 @@ async function parsed([name = "", ...words]: string[]): Promise<void> {
     throw error;
   }
 }
+
+const SHIELD = /^\ue000/;
+/** A lone dash, and a turn counted from the end (-1), are words; cac would take them for options. */
+const shielded = (word: string) => (/^-(\d+|-{2,}|)$/.test(word) ? `\ue000${word}` : word);
 
 function help(name?: string): Promise<void> | void {
   if (name && Object.hasOwn(VERBS, name)) return parsed([name, "--help"]);

@@ -18,6 +18,10 @@ export type ErrorCode =
   | "NO_TRANSCRIPT"
   | "NO_SUCH_TURN"
   | "TRY_AGAIN"
+  | "TOO_FAST"
+  | "TOO_FAR"
+  | "REPEATED"
+  | "NOT_ANSWERED"
   | "FAILED";
 
 export class MeshError extends Error {
@@ -35,7 +39,8 @@ export class MeshError extends Error {
 /** Exit status for an error: 2 usage, 75 try again (EX_TEMPFAIL of sysexits.h), 1 anything else. */
 export function exitStatus(error: unknown): number {
   if (!(error instanceof MeshError)) return 1;
-  return error.code === "USAGE" ? 2 : error.code === "TRY_AGAIN" ? 75 : 1;
+  if (error.code === "USAGE") return 2;
+  return ["TRY_AGAIN", "TOO_FAST", "NOT_ANSWERED"].includes(error.code) ? 75 : 1;
 }
 
 /** The errno name of a system error (`ENOENT`), or undefined for any other value. */

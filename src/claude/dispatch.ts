@@ -1,8 +1,10 @@
 // Sending as the CLI and the tools do it: the sender is who we are, not who we say; the answer says where each letter
 // is and what its recipient is doing. Nobody is told "delivered" when it is not.
 
+import { MeshError } from "../errors.ts";
 import { type Recipient, resolveAddress } from "../mesh/address.ts";
-import { type Address, hostName, type Kind, type Priority } from "../mesh/message.ts";
+import { type Address, hostName, type Kind, type Priority, subjectOf } from "../mesh/message.ts";
+import { claimRing, notifyHuman } from "../mesh/notify.ts";
 import type { Peer } from "../mesh/peers.ts";
 import { type State as ReceiptState, receiptIn } from "../mesh/receive.ts";
 import { send, settle } from "../mesh/send.ts";
@@ -16,6 +18,8 @@ export interface Dispatch {
   priority?: Priority | undefined;
   expires?: Date | undefined;
   queue?: boolean;
+  /** refuse to reach more than so many */
+  most?: number | undefined;
 }
 
 export interface Dispatched {
@@ -32,10 +36,32 @@ export const YOU: Address = { id: "you", name: "you", host: hostName() };
 export const addressOf = (peer: Peer | undefined): Address =>
   peer ? { id: peer.id, name: peer.name, host: peer.host } : YOU;
 
-/** Sends one letter and looks where it is. Throws the MeshErrors of resolveAddress and send. */
+/** A word on a peer, for the errors that list several. */
+export const describe = (peer: Peer) => stateOf(peer).state;
+
+/** The one recipient that a question can have. Throws as resolveAddress does, or MeshError USAGE for a group. */
+export function recipientOf(to: string, from: Peer | undefined): Recipient {
+  const [only, ...more] = resolveAddress(to, { from, describe });
+  if (!only || more.length)
+    throw new MeshError("USAGE", `can't ask '${to}': that is ${more.length + 1} sessions`, "ask one; send to several");
+  return only;
+}
+
+/**
+ * Sends one letter and looks where it is.
+ * Throws the MeshErrors of resolveAddress and send, REPEATED or TOO_FAST, or USAGE for more recipients than `most`.
+ */
 export async function dispatch(order: Dispatch): Promise<Dispatched> {
   const from = order.from ?? ownPeer();
-  const to = resolveAddress(order.to, { from, queue: order.queue ?? false, describe: (p) => stateOf(p).state });
+  const to = resolveAddress(order.to, { from, queue: order.queue ?? false, describe });
+  if (order.most !== undefined && to.length > order.most) {
+    const names = to.map((r) => `  ${r.id}  ${r.name}`).join("\n");
+    throw new MeshError(
+      "USAGE",
+      `can't send to '${order.to}' just like that: it reaches ${to.length}`,
+      `add --yes to send to\n${names}`,
+    );
+  }
   const before = new Map(to.map((r) => [r.id, r.peer && stateOf(r.peer)]));
   const kind = order.kind ?? "task";
   const { kind: _kind, priority, expires } = order;
@@ -43,12 +69,17 @@ export async function dispatch(order: Dispatch): Promise<Dispatched> {
     from: addressOf(from),
     to,
     body: order.body,
+    byModel: from !== undefined,
     kind,
     ...(priority ? { priority } : {}),
     ...(expires ? { expires } : {}),
   });
+  for (const { id } of to) if (id === "you") tellHuman(sent.unique, `✉ ${addressOf(from).name}`, subjectOf(order.body));
   const waking = (priority ?? (kind === "note" ? "low" : "next")) !== "low";
   if (waking && [...before.values()].some((s) => s?.state === "idle")) await settle(sent, SETTLE);
+  for (const r of to)
+    if (waking && r.peer && before.get(r.id)?.state === "idle" && ["hooks", undefined].includes(bellOf(r.peer)))
+      notifyHuman(`${r.name} can't be woken`, `it reads this with its next prompt: ${subjectOf(order.body)}`);
   return {
     message_id: sent.message_id,
     kind,
@@ -57,6 +88,10 @@ export async function dispatch(order: Dispatch): Promise<Dispatched> {
       return { id: r.id, name: r.name, state, recipient: circumstances(r, before.get(r.id), state, waking) };
     }),
   };
+}
+
+function tellHuman(unique: string, title: string, text: string): void {
+  if (notifyHuman(title, text)) claimRing(unique);
 }
 
 /** What the recipient is doing, and so what will become of the letter. */

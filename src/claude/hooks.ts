@@ -1,17 +1,19 @@
 // Claude Code's hooks (code.claude.com/docs/hooks): one function an event, hook JSON in, hook JSON out. What is handed
 // out has been collected first and is marked seen by `shown`, which the caller runs once the output is flushed.
 
-import { unlinkSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ignore } from "../errors.ts";
 import { FILE_MODE, mailbox } from "../mesh/home.ts";
 import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { bellOf as bellFile, collect, locate, mark, recover, ring } from "../mesh/maildir.ts";
+import { oweAnswer, remindOf } from "../mesh/owed.ts";
 import { type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { commandOf } from "../mesh/process.ts";
 import { isWaking, type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
+import { clearPosted, NOTICE_POSTED, notePosted } from "./posted.ts";
 import {
   CONTEXT_LIMIT,
   framedNames,
@@ -21,6 +23,7 @@ import {
   isNotice,
   notice,
   primer,
+  reminder,
   summaryLine,
 } from "./prompt.ts";
 import { claudePid, isUnlisted, readSessionFile, safeConfig, sessionFileOf, stateOf } from "./session.ts";
@@ -125,6 +128,7 @@ async function sessionEnd(pid: number, input: HookInput): Promise<HookOutput> {
 
 /** Confirms what a bell has put into this prompt, and hands over the rest of the mailbox with it. */
 async function userPromptSubmit(peer: Peer, prompt: string): Promise<HookOutput> {
+  if (isNotice(prompt)) clearPosted(peer.id, NOTICE_POSTED);
   const names = framedNames(prompt);
   const inPrompt = names.map((unique) => confirm(peer, unique));
   if (inPrompt.length && isFramed(prompt) && inPrompt.every((found) => found === "again")) {
@@ -145,13 +149,15 @@ async function userPromptSubmit(peer: Peer, prompt: string): Promise<HookOutput>
 /** Marks a letter that stands in the prompt. `again`: it had been shown before; `unknown`: it never lay in this mailbox. */
 function confirm(peer: Peer, unique: string): "first" | "again" | "unknown" {
   const box = mailbox(peer.id);
-  ignore(["ENOENT"], () => unlinkSync(join(box, "posted", unique)));
+  clearPosted(peer.id, unique);
   for (let attempt = 0; attempt < 5; attempt++) {
     const place = locate(box, unique);
     if (!place) return "unknown";
     if (place.at === "cur" && /[ST]/.test(place.flags)) return "again";
     // Put back because this hook came late: it is in the prompt all the same.
     if (place.at === "new" && !collect(box, unique)) continue;
+    const letter = readSeen(peer.id, `${unique}:2,`);
+    if (letter) oweAnswer(peer.id, letter);
     if (mark(box, unique, "S")) return "first";
   }
   return "unknown";
@@ -182,8 +188,8 @@ async function hand(
 
 async function stop(peer: Peer, input: HookInput): Promise<HookOutput> {
   // One continuation a chain: what comes later rings again once the session is idle.
-  const handed = input.stop_hook_active ? {} : await hand("Stop", peer, isWaking);
-  if (handed.shown) {
+  const handed = withReminder(peer, input.stop_hook_active ? {} : await hand("Stop", peer, isWaking));
+  if (handed.json) {
     setState(peer, "busy");
     // The client shows the user what continues a turn: a systemMessage would say it twice.
     return { ...handed, json: { hookSpecificOutput: handed.json?.hookSpecificOutput } };
@@ -192,13 +198,23 @@ async function stop(peer: Peer, input: HookInput): Promise<HookOutput> {
   return {};
 }
 
+/** Adds, once for each, the questions that this session still owes an answer to. */
+function withReminder(peer: Peer, handed: HookOutput): HookOutput {
+  const open = safeConfig().bells.includes("hooks") ? remindOf(peer.id) : [];
+  if (!open.length) return handed;
+  const before = handed.shown ? `${frames(handed.shown.letters)}\n\n` : "";
+  return { ...handed, json: output("Stop", { additionalContext: `${before}${reminder(open)}` }) };
+}
+
 /** Claude Code's own watcher saw the bell: wake the session, but only if it is idle and there is mail. */
 function fileChanged(peer: Peer, input: HookInput): HookOutput {
   const box = mailbox(peer.id);
   if (input.file_path !== undefined && input.file_path !== bellFile(box)) return {};
   if (!safeConfig().bells.includes("watcher") || stateOf(peer).state !== "idle") return {};
   const waiting = peek(peer.id).letters;
-  return waiting.some(isWaking) ? { stderr: `${notice(waiting)}\n`, exit: 2 } : {};
+  if (!waiting.some(isWaking)) return {};
+  notePosted(peer.id, NOTICE_POSTED);
+  return { stderr: `${notice(waiting)}\n`, exit: 2 };
 }
 
 /** The hooks' own view of what the session is doing, for clients that keep no status. */

@@ -1,7 +1,7 @@
 // The session's own MCP server, on stdio: the tools, and the ringer for its inbox socket. A child of claude, found by
 // its parents; it stays right over /clear and /resume because it goes by the process, and never outlives it.
 
-import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
+import { McpServer, type ToolCallback } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import { MeshError } from "../errors.ts";
 import { joinMesh, updatePeer } from "../mesh/join.ts";
@@ -12,7 +12,7 @@ import { arrivalOf } from "./hooks.ts";
 import { attend } from "./presence.ts";
 import { AUTHORITY } from "./prompt.ts";
 import { createRinger } from "./ringer.ts";
-import { claudePid, isUnlisted } from "./session.ts";
+import { claudePid, hasChannel, isUnlisted } from "./session.ts";
 import { TOOLS } from "./tools.ts";
 
 /** How long, in ms, the session's own SessionStart hook gets to register it: it knows more than we do. */
@@ -23,14 +23,23 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 export async function serve(version: string): Promise<void> {
   const pid = claudePid();
   const listed = pid !== undefined && !isUnlisted(pid) ? pid : undefined;
-  const server = new McpServer({ name: "claudemesh", version }, { instructions: AUTHORITY });
+  const server = new McpServer(
+    { name: "claudemesh", version },
+    {
+      instructions: AUTHORITY,
+      capabilities: { experimental: { "claude/channel": {} } },
+    },
+  );
   for (const { name, description, input, readOnly, run } of TOOLS)
     server.registerTool(
       name,
       { description, inputSchema: input, annotations: { readOnlyHint: readOnly } },
-      async (given: Record<string, unknown>) => {
+      async (given: Record<string, unknown>, extra) => {
         try {
-          const { text, after } = await run(given, await self(listed));
+          const { text, after } = await run(given, await self(listed), {
+            signal: extra.signal,
+            progress: progressOf(extra),
+          });
           if (after) setImmediate(after);
           return { content: [{ type: "text" as const, text }] };
         } catch (error) {
@@ -53,13 +62,34 @@ export async function serve(version: string): Promise<void> {
     watchdog.unref();
   });
   await server.connect(new StdioServerTransport());
-  const ringing = listed === undefined ? undefined : ringFor(listed, ended);
+  const push = (content: string) =>
+    server.server.notification({ method: "notifications/claude/channel", params: { content, meta: { kind: "mail" } } });
+  const ringing = listed === undefined ? undefined : ringFor(listed, ended, hasChannel(listed) ? push : undefined);
   await ended;
   await (await ringing)?.();
 }
 
+type Extra = Parameters<ToolCallback>[0];
+
+/** Tells the client how a call goes, if it asked to be told. */
+function progressOf({ _meta, sendNotification }: Extra): (message: string) => void {
+  const progressToken = _meta?.progressToken;
+  let progress = 0;
+  return (message) => {
+    if (progressToken === undefined) return;
+    const params = { progressToken, progress: ++progress, message };
+    sendNotification({ method: "notifications/progress", params }).catch((error: unknown) =>
+      log("progress-error", String(error)),
+    );
+  };
+}
+
 /** Attends to the mailbox once the session is registered. Resolves to what ends it. */
-async function ringFor(pid: number, ended: Promise<void>): Promise<(() => Promise<void>) | undefined> {
+async function ringFor(
+  pid: number,
+  ended: Promise<void>,
+  push: ((line: string) => Promise<void>) | undefined,
+): Promise<(() => Promise<void>) | undefined> {
   let over = false;
   void ended.then(() => {
     over = true;
@@ -68,7 +98,7 @@ async function ringFor(pid: number, ended: Promise<void>): Promise<(() => Promis
   if (over) return undefined;
   const { id } = await self(pid);
   await updatePeer(id, { mcp: process.pid });
-  const ringer = createRinger(id);
+  const ringer = createRinger(id, push);
   const attending = await attend(id, ringer.look);
   return async () => {
     await attending.close();

@@ -2,13 +2,16 @@
 // file, ring for mail. One watcher on the mailbox, one on the session file, one slow timer.
 
 import { mailbox } from "../mesh/home.ts";
-import { updatePeer } from "../mesh/join.ts";
+import { noticeDeaths, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { makeMailbox } from "../mesh/maildir.ts";
-import { BEAT, beat, readPeer } from "../mesh/peers.ts";
+import { claimRing, mayNotify } from "../mesh/notify.ts";
+import { BEAT, beat, noteSleep, readPeer } from "../mesh/peers.ts";
 import { projectOf } from "../mesh/project.ts";
+import { peek } from "../mesh/receive.ts";
 import { sweep, sweepMailbox } from "../mesh/sweep.ts";
 import { type Watch, watch } from "../mesh/watch.ts";
+import { summaryLine } from "./prompt.ts";
 import { safeConfig, sessionOf } from "./session.ts";
 
 const SWEEP = 3_600_000;
@@ -17,8 +20,13 @@ const SWEEP = 3_600_000;
 export async function attend(id: string, look: () => void): Promise<Watch> {
   const box = mailbox(id);
   let swept = Date.now();
+  let kept = Date.now();
   const keepUp = async () => {
+    const now = Date.now();
+    if (now - kept > 2 * BEAT) noteSleep(kept, now);
+    kept = now;
     beat(id);
+    await noticeDeaths();
     sweepMailbox(id, safeConfig());
     if (Date.now() - swept > SWEEP) {
       swept = Date.now();
@@ -45,4 +53,14 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
       await Promise.all(watches.map((w) => w.close()));
     },
   };
+}
+
+/** Tells the human of mail for `you`, each letter once, unless somebody has already. */
+export async function watchYou(tell: (words: string) => void): Promise<Watch> {
+  const box = mailbox("you");
+  const look = () => {
+    for (const letter of peek("you").letters)
+      if (mayNotify() && claimRing(letter.unique)) tell(`claudemesh ${summaryLine([letter])}`);
+  };
+  return watch(`${box}/new`, look, { make: () => makeMailbox(box) });
 }

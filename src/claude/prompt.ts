@@ -1,7 +1,7 @@
 // The words in which mail is put to Claude: one place. Facts, not orders; the result, not an acknowledgement; said once.
 // A letter is a frame: line 1 the facts, the body between fences it can't close, the last line the expected reply.
 
-import { messageIdOf, oneLine } from "../mesh/message.ts";
+import { messageIdOf, oneLine, subjectOf } from "../mesh/message.ts";
 import type { Peer } from "../mesh/peers.ts";
 import type { Letter } from "../mesh/receive.ts";
 
@@ -63,10 +63,10 @@ function facts(letter: Letter, now: number): string {
   return `claudemesh mail: ${message.kind} from ${sender(letter)}, ${age(message.date, now)}, id ${messageIdOf(unique)}`;
 }
 
-function expected({ message }: Letter): string {
+function expected({ message, unique }: Letter): string {
   if (!message.from) return "No reply is possible.";
   const call = (body: string) =>
-    `${TOOL_PREFIX}send_message {"to":"${plain(message.from?.id ?? "")}","kind":"answer","body":"${body}"}`;
+    `${TOOL_PREFIX}reply_to_peer {"message_id":${JSON.stringify(messageIdOf(unique))},"body":"${body}"}`;
   if (message.kind === "question") return `An answer is expected: ${call("<the answer>")}`;
   if (message.kind === "task")
     return `The result is expected when it is done, no acknowledgement before: ${call("<the result>")}`;
@@ -75,7 +75,8 @@ function expected({ message }: Letter): string {
 
 /** The whole frame of one letter. */
 export function frame(letter: Letter, now: number = Date.now()): string {
-  const body = sanitise(letter.message.body);
+  // A fence longer than any of thousands of tildes would be the whole letter.
+  const body = sanitise(letter.message.body).replace(/~{61,}/g, "~".repeat(60));
   const longest = Math.max(2, ...Array.from(body.matchAll(/~+/g), (run) => run[0].length));
   const fence = "~".repeat(longest + 1);
   const shown =
@@ -92,33 +93,59 @@ export function shortFrame(letter: Letter, now: number = Date.now()): string | u
   return body.includes("\n") || text.length > 800 ? undefined : text;
 }
 
+/** What a session is told once, at the end of a turn, of questions it has been shown and has not answered. */
+export function reminder(letters: Letter[], now: number = Date.now()): string {
+  const lines = letters.map(
+    (letter) => `${facts(letter, now)}: ${sanitise(subjectOf(letter.message.body))}\n${expected(letter)}`,
+  );
+  return `claudemesh: still open, for ${letters.length === 1 ? "a question" : "questions"} shown before:\n${lines.join("\n")}`;
+}
+
 /** The frames of several letters, a blank line between them. */
 export const frames = (letters: Letter[]): string => letters.map((letter) => frame(letter)).join("\n\n");
 
 /** How many characters a letter takes in `frames`. */
 export const frameLength = (letter: Letter): number => frame(letter).length + 2;
 
+const FACTS = /^claudemesh mail: [a-z]+ from .*, id <([^<>\s@]+)@claudemesh>$/;
+
 /** The unique names of the letters framed in a prompt; what stands inside a body is not looked at. */
 export function framedNames(prompt: string): string[] {
+  return readFrames(prompt).names;
+}
+
+/** True if the prompt is ours from its first line to its last, not a user's text that quotes a letter. */
+export function isFramed(prompt: string): boolean {
+  const inner = /^<cross-session-message[^>\n]*>\n([\s\S]*)\n<\/cross-session-message>\s*$/.exec(prompt)?.[1] ?? prompt;
+  const { names, foreign } = readFrames(inner);
+  return names.length > 0 && !foreign;
+}
+
+/** Reads frames line by line: facts, then the body (fenced, or one quoted line), then the expected reply. */
+function readFrames(text: string): { names: string[]; foreign: boolean } {
   const names: string[] = [];
+  let foreign = false;
+  let at: "outside" | "body" | "reply" = "outside";
   let fence: string | undefined;
-  let facts = false;
-  for (const line of prompt.split("\n")) {
+  for (const line of text.split("\n")) {
     if (fence !== undefined) {
       if (line === fence) fence = undefined;
       continue;
     }
-    if (facts && /^~{3,}$/.test(line)) fence = line;
-    const id = /^claudemesh mail: [a-z]+ from .*, id <([^<>\s@]+)@claudemesh>$/.exec(line)?.[1];
-    facts = id !== undefined;
-    if (id) names.push(id);
+    const id = FACTS.exec(line)?.[1];
+    if (id) {
+      names.push(id);
+      at = "body";
+    } else if (at === "body" && (/^~{3,}$/.test(line) || line.startsWith("> "))) {
+      if (line.startsWith("~")) fence = line;
+      at = "reply";
+    } else if (at === "reply" && REPLY.test(line)) at = "outside";
+    else if (line.trim() !== "") foreign = true;
   }
-  return names;
+  return { names, foreign: foreign || at !== "outside" || fence !== undefined };
 }
 
-/** True if the prompt is ours from its first line, not a user's text that quotes a letter. */
-export const isFramed = (prompt: string): boolean =>
-  /^(<cross-session-message[^>\n]*>\n)?claudemesh mail: [a-z]+ from .*, id <[^<>\s@]+@claudemesh>\n/.test(prompt);
+const REPLY = /^(No reply is (needed|possible)\.|An answer is expected: .*|The result is expected when .*)$/;
 
 /** What the `sentinel` mode of the supervisor types. */
 export const SENTINEL = "[inbox]";

@@ -2,17 +2,15 @@
 // file. A post is held as collected until the UserPromptSubmit hook has seen it; unseen after 3 s, it is put back.
 // Nothing is ever queued inside the client: while it is busy or at a dialog, the mail stays in new/.
 
-import { unlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { ignore } from "../errors.ts";
-import { FILE_MODE, mailbox, makeDir } from "../mesh/home.ts";
+import { mailbox } from "../mesh/home.ts";
 import { log } from "../mesh/log.ts";
 import { locate, putBack, ring } from "../mesh/maildir.ts";
 import { type Peer, readPeer } from "../mesh/peers.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { oneAtATime } from "../mesh/watch.ts";
 import { post } from "./inbox-socket.ts";
-import { BODY_LIMIT, frameLength, frames } from "./prompt.ts";
+import { clearPosted, NOTICE_POSTED, notePosted } from "./posted.ts";
+import { BODY_LIMIT, frameLength, frames, notice } from "./prompt.ts";
 import { safeConfig, sessionOf, stateOf } from "./session.ts";
 
 /** How long, in ms, a post may take to be seen by the hook. */
@@ -27,16 +25,9 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 /** Takes back what was collected for a bell that did not ring after all: no hook needs to look for it. */
 export function unpost(id: string, letters: Letter[]): void {
   for (const { unique } of letters) {
-    ignore(["ENOENT"], () => unlinkSync(join(mailbox(id), "posted", unique)));
+    clearPosted(id, unique);
     putBack(mailbox(id), unique);
   }
-}
-
-/** Notes that a letter is on its way through the client, so that the prompt hook looks for it. */
-export function notePosted(id: string, unique: string): void {
-  const dir = join(mailbox(id), "posted");
-  makeDir(dir);
-  writeFileSync(join(dir, unique), "", { mode: FILE_MODE });
 }
 
 /** Waits until the hook has marked every letter, at most `ms`; puts the others back. True if all were seen. */
@@ -62,10 +53,11 @@ export interface Ringer {
 }
 
 /** A ringer for one session; `look` is called at every change of its mailbox or of its session file. */
-export function createRinger(id: string): Ringer {
+export function createRinger(id: string, push?: (line: string) => Promise<void>): Ringer {
   let stopped = false;
   let lastPost = 0;
   let mistrustedUntil = 0;
+  let unheardUntil = 0;
   let lastRing = 0;
   let rings = 0;
 
@@ -80,8 +72,21 @@ export function createRinger(id: string): Ringer {
     }
     const socket =
       safeConfig().bells.includes("inbox") && Date.now() >= mistrustedUntil ? sessionOf(peer)?.socket : undefined;
-    if (socket) await byInbox(peer, socket);
+    if (push && safeConfig().bells.includes("channel") && Date.now() >= unheardUntil) await byChannel(letters, push);
+    else if (socket) await byInbox(peer, socket);
     else byBell(id);
+  }
+
+  /** A line that says whose mail waits; the letters stay in new/ until a hook or read_inbox takes them. */
+  async function byChannel(letters: Letter[], tell: (line: string) => Promise<void>): Promise<void> {
+    notePosted(id, NOTICE_POSTED);
+    await tell(notice(letters));
+    const waits = () => letters.some((l) => locate(mailbox(id), l.unique)?.at === "new");
+    for (const end = Date.now() + CONFIRM; waits() && Date.now() < end; ) await pause(20);
+    if (!waits()) return;
+    log("push-unheard", id);
+    unheardUntil = Date.now() + MISTRUST;
+    look();
   }
 
   async function byInbox(peer: Peer, socket: string): Promise<void> {

@@ -2,8 +2,11 @@
 
 import { mailbox } from "../mesh/home.ts";
 import { listNew } from "../mesh/maildir.ts";
+import { oneLine } from "../mesh/message.ts";
 import { isAlive, type Peer } from "../mesh/peers.ts";
+import { sanitise } from "./prompt.ts";
 import { bellOf, stateOf } from "./session.ts";
+import { lastPrompt, title } from "./transcript.ts";
 
 export interface Row {
   id: string;
@@ -23,8 +26,16 @@ export interface Row {
   pid: number;
 }
 
+/** What it is working on, in its own words; else its title or last prompt, in one line. */
+async function summaryOf(peer: Peer): Promise<string | null> {
+  const path = peer.transcript_path;
+  const own = peer.summary ?? (path && isAlive(peer) ? ((await title(path)) ?? (await lastPrompt(path))) : undefined);
+  const chars = Array.from(oneLine(sanitise(own ?? "")));
+  return chars.length > 80 ? `${chars.slice(0, 79).join("")}…` : chars.join("") || null;
+}
+
 /** A peer's row, as of now. */
-export function rowOf(peer: Peer): Row {
+export async function rowOf(peer: Peer): Promise<Row> {
   const { state, since } = stateOf(peer);
   return {
     id: peer.id,
@@ -37,7 +48,7 @@ export function rowOf(peer: Peer): Row {
     cwd: peer.cwd,
     repo: peer.repo ?? null,
     branch: peer.branch ?? null,
-    summary: peer.summary ?? null,
+    summary: await summaryOf(peer),
     started_at: peer.started_at,
     pid: peer.pid,
   };

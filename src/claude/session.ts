@@ -132,6 +132,12 @@ function isClaude(pid: number): boolean {
   return basename(program) === "claude" || /claude-code[\\/](cli|start)\.m?js$/.test(script);
 }
 
+/** True if claude was started with our server as a channel (docs: channels): only then is what is pushed taken. */
+export function hasChannel(pid: number): boolean {
+  const [, ...words] = commandOf(pid).split(/ (?=--(?:dangerously-load-development-)?channels\b)/);
+  return words.some((word) => /\b(server:claudemesh|plugin:claudemesh)\b/.test(word.split(/ (?=--)/)[0] ?? ""));
+}
+
 /** True for a claude that must not register: one started inside another's Bash tool, or a pre-warmed spare. */
 export function isUnlisted(pid: number): boolean {
   if (environmentOf(pid, "CLAUDE_CODE_CHILD_SESSION") === "1") return true;

@@ -3,14 +3,16 @@
 
 import { z } from "zod";
 import { findPeer } from "../mesh/address.ts";
+import { ask } from "../mesh/ask.ts";
 import { updatePeer } from "../mesh/join.ts";
 import { oneLine } from "../mesh/message.ts";
+import { markSeen } from "../mesh/owed.ts";
 import { isAlive, listPeers, type Peer } from "../mesh/peers.ts";
-import { type Letter, markSeen, peek, standStill, take } from "../mesh/receive.ts";
-import { dispatch } from "./dispatch.ts";
+import { type Letter, peek, standStill, take } from "../mesh/receive.ts";
+import { reply } from "../mesh/reply.ts";
+import { addressOf, describe, dispatch, recipientOf } from "./dispatch.ts";
 import { frames } from "./prompt.ts";
 import { rowOf } from "./roster.ts";
-import { stateOf } from "./session.ts";
 import { lastTurns, turnAt } from "./transcript.ts";
 import { transcriptOf } from "./transcript-request.ts";
 import { searchTurns } from "./transcript-search.ts";
@@ -21,7 +23,13 @@ export interface Tool {
   input: z.ZodRawShape;
   readOnly: boolean;
   /** `self` is the session whose server this is, as registered now */
-  run(input: Record<string, unknown>, self: Peer): Promise<Result>;
+  run(input: Record<string, unknown>, self: Peer, call: Call): Promise<Result>;
+}
+
+/** The call that is being answered: it can be given up, and be told how it goes. */
+export interface Call {
+  signal: AbortSignal;
+  progress(message: string): void;
 }
 
 export interface Result {
@@ -35,20 +43,21 @@ const tool = <S extends z.ZodRawShape>(
   description: string,
   input: S,
   readOnly: boolean,
-  run: (input: z.output<z.ZodObject<S>>, self: Peer) => Promise<Result> | Result,
+  run: (input: z.output<z.ZodObject<S>>, self: Peer, call: Call) => Promise<Result> | Result,
 ): Tool => ({
   name,
   description,
   input,
   readOnly,
-  run: async (given, self) => run(given as z.output<z.ZodObject<S>>, self),
+  run: async (given, self, call) => run(given as z.output<z.ZodObject<S>>, self, call),
 });
 
+/** How often, in ms, a waiting call says that it still waits: Claude Code gives up a server that is silent for long. */
+const PROGRESS = 10_000;
 const json = (value: unknown): Result => ({ text: JSON.stringify(value, null, 1) });
 const who = z.string().describe("id, name or folder of a session");
-const described = (peer: Peer) => stateOf(peer).state;
 
-const pathOf = (id: string, self: Peer) => transcriptOf(findPeer(id, { from: self, describe: described }));
+const pathOf = (id: string, self: Peer) => transcriptOf(findPeer(id, { from: self, describe }));
 
 export const TOOLS: Tool[] = [
   tool("whoami", "This session on claudemesh: id, name, folder.", {}, true, (_, self) => json(self)),
@@ -58,11 +67,15 @@ export const TOOLS: Tool[] = [
     "The other Claude Code sessions on claudemesh: id, name, state (idle, busy, asking its user), unread mail, branch, folder, summary.",
     { scope: z.enum(["machine", "repo", "directory"]).optional() },
     true,
-    ({ scope }, self) => {
+    async ({ scope }, self) => {
       const near = (p: Peer) =>
-        scope === "repo" ? p.repo === self.repo : scope === "directory" ? p.cwd === self.cwd : true;
+        scope === "repo"
+          ? self.repo !== undefined && p.repo === self.repo
+          : scope === "directory"
+            ? p.cwd === self.cwd
+            : true;
       const others = listPeers().filter((p) => p.id !== self.id && isAlive(p) && near(p));
-      return others.length ? json(others.map(rowOf)) : { text: "No other session is there." };
+      return others.length ? json(await Promise.all(others.map(rowOf))) : { text: "No other session is there." };
     },
   ),
 
@@ -86,6 +99,42 @@ export const TOOLS: Tool[] = [
     },
     false,
     async ({ to, body, kind, priority }, self) => json(await dispatch({ to, body, kind, priority, from: self })),
+  ),
+
+  tool(
+    "ask_peer",
+    "Asks another session a question and waits for its answer, which is the result. Given up or out of time, the answer comes as mail.",
+    { to: who, question: z.string(), timeout_s: z.number().int().min(1).max(86_400).optional() },
+    false,
+    async ({ to, question, timeout_s }, self, { signal, progress }) => {
+      const recipient = recipientOf(to, self);
+      const began = Date.now();
+      const timer = setInterval(
+        () => progress(`waiting for ${recipient.name}, ${Math.round((Date.now() - began) / 1000)} s`),
+        PROGRESS,
+      );
+      try {
+        const { answer, shown } = await ask(addressOf(self), recipient, question, {
+          byModel: true,
+          timeout: (timeout_s ?? 300) * 1000,
+          signal,
+        });
+        return { text: frames([answer]), after: shown };
+      } finally {
+        clearInterval(timer);
+      }
+    },
+  ),
+
+  tool(
+    "reply_to_peer",
+    "Answers a letter in its thread: the result of a task, or the answer to a question.",
+    { message_id: z.string().describe("the id in the letter's first line"), body: z.string() },
+    false,
+    ({ message_id, body }, self) => {
+      const { message_id: sent, to } = reply(addressOf(self), message_id, body, true);
+      return json({ message_id: sent, to: to.map(({ id, name }) => ({ id, name })) });
+    },
   ),
 
   tool(

@@ -7,8 +7,9 @@ import { locate } from "../mesh/maildir.ts";
 import { readPeer } from "../mesh/peers.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { oneAtATime } from "../mesh/watch.ts";
+import { NOTICE_POSTED, notePosted } from "./posted.ts";
 import { frame, notice, SENTINEL, shortFrame, summaryLine } from "./prompt.ts";
-import { CONFIRM, confirmed, notePosted, type Ringer, unpost } from "./ringer.ts";
+import { CONFIRM, confirmed, type Ringer, unpost } from "./ringer.ts";
 import { bellOf, safeConfig, stateOf } from "./session.ts";
 
 /** Types a prompt; `begin` is called when the way is clear, false from it calls it off. */
@@ -77,6 +78,7 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
 
   /** Types one line; the prompt hook attaches the letters, which stay in new/ until then. */
   async function announce(line: string, waking: Letter[]): Promise<boolean> {
+    notePosted(id, NOTICE_POSTED);
     const typed = await type(line);
     if (typed !== "not clear") log("typed", id, typed, `${waking.length} announced`);
     if (typed !== "entered") return false;

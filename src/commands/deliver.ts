@@ -2,7 +2,7 @@
 // mailbox as it is, under a name of ours; plain words get our headers.
 
 import { readFileSync } from "node:fs";
-import { addressOf } from "../claude/dispatch.ts";
+import { addressOf, describe } from "../claude/dispatch.ts";
 import { MeshError } from "../errors.ts";
 import { resolveAddress } from "../mesh/address.ts";
 import { mailbox, openHome } from "../mesh/home.ts";
@@ -26,7 +26,9 @@ export async function run([to = ""]: string[], options: Record<string, unknown>)
   } catch {
     throw new MeshError("FAILED", "can't deliver: stdin is not UTF-8 text", "deliver the path of a file instead");
   }
-  const recipients = resolveAddress(to, { queue: false });
+  if (bytes.includes(0))
+    throw new MeshError("FAILED", "can't deliver: stdin is not text", "deliver the path of a file instead");
+  const recipients = resolveAddress(to, { describe });
   const unique = uniqueName();
   const message = parse(text, unique);
   if (message.body.trim() === "")

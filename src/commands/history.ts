@@ -1,5 +1,6 @@
 // `history <who> [-n N] [--raw]`: the last turns of another session, oldest first.
 
+import { describe } from "../claude/dispatch.ts";
 import { lastTurns, REDACT } from "../claude/transcript.ts";
 import { formatTurn } from "../claude/transcript-format.ts";
 import { needed, transcriptOf, wholeNumber } from "../claude/transcript-request.ts";
@@ -12,7 +13,7 @@ const USAGE = "claudemesh history <who> [-n N] [--raw] [--json]";
 export async function run(args: string[], options: Record<string, unknown>): Promise<void> {
   const who = needed(args[0], "session", USAGE);
   const n = wholeNumber(options.n, "-n", 1, 5);
-  const path = transcriptOf(findPeer(who));
+  const path = transcriptOf(findPeer(who, { describe }));
   const turns = await lastTurns(path, n, { redact: options.raw ? Number.POSITIVE_INFINITY : REDACT });
   print(options, turns, turns.map(formatTurn).join("\n\n"));
   if (!turns.length) say(`no turns yet in ${path}`);

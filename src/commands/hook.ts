@@ -5,14 +5,14 @@ import { readFileSync } from "node:fs";
 import { answerHook, type HookInput, type HookOutput } from "../claude/hooks.ts";
 import { isObject } from "../mesh/files.ts";
 import { log } from "../mesh/log.ts";
-import { markSeen } from "../mesh/receive.ts";
+import { markSeen } from "../mesh/owed.ts";
 
 /** Answers one hook event whose JSON is on stdin; sets the process's exit status. Never throws. */
 export async function run([event = ""]: string[]): Promise<void> {
   let answer: HookOutput = {};
   try {
     const input: unknown = JSON.parse(readFileSync(0, "utf8"));
-    answer = await answerHook(event, isObject(input) ? (input as HookInput) : {});
+    answer = await answerHook(event, inputOf(input));
     if (answer.json) await flush(process.stdout, `${JSON.stringify(answer.json)}\n`);
     if (answer.stderr) await flush(process.stderr, answer.stderr);
     if (answer.shown) markSeen(answer.shown.id, answer.shown.letters);
@@ -26,3 +26,11 @@ export async function run([event = ""]: string[]): Promise<void> {
 
 const flush = (stream: NodeJS.WriteStream, text: string) =>
   new Promise<void>((resolve, reject) => stream.write(text, (error) => (error ? reject(error) : resolve())));
+
+/** The fields that have the type they should; what a client sends otherwise is as good as missing. */
+function inputOf(value: unknown): HookInput {
+  const fields = Object.entries(isObject(value) ? value : {}).filter(([key, v]) =>
+    key === "stop_hook_active" ? typeof v === "boolean" : typeof v === "string",
+  );
+  return Object.fromEntries(fields) as HookInput;
+}

@@ -1,19 +1,21 @@
 // `claudemesh inbox [who]`: read mail. What is printed is marked seen; another's mail is only looked at.
 
 import { readdirSync } from "node:fs";
-import { mailOf } from "../claude/mail.ts";
-import { ownPeer, stateOf } from "../claude/session.ts";
+import { describe } from "../claude/dispatch.ts";
+import { type Mail, mailOf } from "../claude/mail.ts";
+import { ownPeer } from "../claude/session.ts";
 import { ignore, MeshError } from "../errors.ts";
 import { findPeer } from "../mesh/address.ts";
 import { mailbox } from "../mesh/home.ts";
 import { uniqueNameOf } from "../mesh/message.ts";
-import { type Letter, markSeen, peek, readSeen, standStill, take } from "../mesh/receive.ts";
+import { markSeen } from "../mesh/owed.ts";
+import { type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
 import { print, say } from "../print.ts";
 
 /** Prints unread mail, oldest first; with `--thread <id>` every letter of that thread in this mailbox. */
 export async function run([who]: string[], options: Record<string, unknown>): Promise<void> {
   const own = ownPeer()?.id ?? "you";
-  const id = who === undefined ? own : who === "you" ? "you" : findPeer(who, { describe: (p) => stateOf(p).state }).id;
+  const id = who === undefined ? own : who === "you" ? "you" : findPeer(who, { describe }).id;
   if (id !== own && !options.peek)
     throw new MeshError(
       "USAGE",
@@ -28,11 +30,12 @@ export async function run([who]: string[], options: Record<string, unknown>): Pr
         ? peek(id).letters
         : take(id, () => true)
       : thread(id, String(options.thread));
-  print(
-    options,
-    found.map((l) => mailOf(id, l)),
-    found.map((l) => text(id, l)).join("\n"),
-  );
+  const mails = found.map((letter) => {
+    const mail = mailOf(id, letter);
+    // What is printed is as it will be once it has been printed.
+    return peeking ? mail : { ...mail, state: "seen", path: letter.path };
+  });
+  await print(options, mails, mails.map(text).join("\n"));
   if (!peeking) markSeen(id, found);
   if (!found.length) say("no mail");
 }
@@ -48,8 +51,7 @@ function thread(id: string, messageId: string): Letter[] {
   );
 }
 
-function text(id: string, letter: Letter): string {
-  const mail = mailOf(id, letter);
+function text(mail: Mail): string {
   const head = [
     `From: ${mail.from ?? "a file, put there by hand"}`,
     `Date: ${mail.date ?? "unknown"}`,

@@ -93,17 +93,19 @@ async function attendOnceJoined(type: Type, tell: (sequence: string) => void, ov
     peer = ownSession();
   }
   if (!peer || over.aborted) return;
-  const { attend } = await import("../claude/presence.ts");
+  const { attend, watchYou } = await import("../claude/presence.ts");
   const { createTypingBell } = await import("../claude/typing-bell.ts");
   const { ring } = await import("../terminal/typist.ts");
   const { id } = peer;
   const bell = createTypingBell(id, type, (words) => safeConfig().notify && tell(ring(words)));
   const attending = await attend(id, bell.look);
+  const forYou = await watchYou((words) => tell(ring(words)));
   await new Promise<void>((resolve) => {
     if (over.aborted) resolve();
     over.addEventListener("abort", () => resolve());
   });
   await attending.close();
+  await forYou.close();
   await bell.stop();
 }
 

@@ -1,5 +1,6 @@
 // `search <who|*> <query> [--context N] [--limit N]`: what was said in another session, or in all that are known.
 
+import { describe } from "../claude/dispatch.ts";
 import { formatHit } from "../claude/transcript-format.ts";
 import { needed, transcriptOf, wholeNumber } from "../claude/transcript-request.ts";
 import { CONTEXT, compile, type Hit, LIMIT, searchTurns } from "../claude/transcript-search.ts";
@@ -19,7 +20,7 @@ export async function run(args: string[], options: Record<string, unknown>): Pro
   compile(query);
   const everyone = who === "*";
   const hits: (Hit & Pick<Peer, "id" | "name">)[] = [];
-  for (const peer of everyone ? listPeers() : [findPeer(who)]) {
+  for (const peer of everyone ? listPeers() : [findPeer(who, { describe })]) {
     if (hits.length >= limit) break;
     for await (const hit of hitsOf(peer, query, { context, limit: limit - hits.length }, everyone)) {
       hits.push({ id: peer.id, name: peer.name, ...hit });

@@ -16,7 +16,7 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
   checkHome(meshHome());
   const { bells } = readConfig();
   const { peers, broken } = readPeers();
-  const sessions = peers.filter((p) => isAlive(p)).map(rowOf);
+  const sessions = await Promise.all(peers.filter((p) => isAlive(p)).map(rowOf));
   const waiting = (ignore(["ENOENT"], () => readdirSync(inboxRoot())) ?? [])
     .map((id) => ({ id, name: peers.find((p) => p.id === id)?.name ?? id, unread: listNew(mailbox(id)).length }))
     .filter((box) => box.unread > 0);

@@ -5,7 +5,7 @@ import { ignore, MeshError } from "../errors.ts";
 import { isObject } from "./files.ts";
 import { configFile } from "./home.ts";
 
-export const BELLS = ["inbox", "watcher", "supervisor", "hooks"] as const;
+export const BELLS = ["inbox", "channel", "watcher", "supervisor", "hooks"] as const;
 export type Bell = (typeof BELLS)[number];
 const INJECT = ["auto", "body", "sentinel", "never"] as const;
 

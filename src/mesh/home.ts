@@ -4,15 +4,21 @@
 import { chmodSync, lstatSync, mkdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { ignore, MeshError } from "../errors.ts";
+import { errnoOf, ignore, MeshError } from "../errors.ts";
 
 export const DIR_MODE = 0o700;
 export const FILE_MODE = 0o600;
 
-/** The mesh folder: `CLAUDEMESH_HOME`, else `~/.claudemesh`. */
+/** The mesh folder: `CLAUDEMESH_HOME`, else `~/.claudemesh`. Throws MeshError BAD_HOME as checkHome does. */
 export function meshHome(): string {
-  return process.env.CLAUDEMESH_HOME || join(homedir(), ".claudemesh");
+  const home = process.env.CLAUDEMESH_HOME || join(homedir(), ".claudemesh");
+  if (home !== checked) checkHome(home);
+  checked = home;
+  return home;
 }
+
+/** The home that was found to be ours; nothing in another is read or written. */
+let checked: string | undefined;
 
 export const peersDir = () => join(meshHome(), "peers");
 export const peerFile = (id: string) => join(peersDir(), `${id}.json`);
@@ -29,6 +35,8 @@ export const configFile = () => join(meshHome(), "config.json");
 export const logFile = () => join(meshHome(), "log");
 /** Symlink to the node that ran `install`, for hooks that start where PATH is bare. */
 export const nodeLink = () => join(meshHome(), "node");
+/** Written by a process that found that this machine had slept: since when, and when it woke, in ms. */
+export const wokeFile = () => join(meshHome(), "woke");
 /** One line: the process ids of the sessions here, which the status line counts without a fork. */
 export const badgeFile = () => join(meshHome(), "badge");
 
@@ -42,17 +50,27 @@ export function makeDir(dir: string): void {
  * Throws MeshError BAD_HOME if another user owns it or may write to it.
  */
 export function openHome(): string {
+  checked = undefined;
   const home = meshHome();
-  checkHome(home);
-  makeDir(home);
-  for (const room of ["peers", "inbox", "sessions", "to", "locks", "dead/tmp", "dead/new", "dead/cur"])
-    makeDir(join(home, room));
+  try {
+    for (const room of ["", "peers", "inbox", "sessions", "to", "locks", "dead/tmp", "dead/new", "dead/cur"])
+      makeDir(join(home, room));
+  } catch (error) {
+    const reason = { EACCES: "no permission", EROFS: "it can't be written to", ENOTDIR: "a file is in its way" };
+    const why = reason[errnoOf(error) as keyof typeof reason];
+    if (!why) throw error;
+    throw new MeshError(
+      "BAD_HOME",
+      `can't use ${home}: ${why}`,
+      "set CLAUDEMESH_HOME to a folder of yours that can be written to",
+    );
+  }
   return home;
 }
 
 /** Throws MeshError BAD_HOME unless `home` is a directory of this user's that nobody else may write to. */
 export function checkHome(home: string): void {
-  const found = ignore(["ENOENT"], () => statSync(home));
+  const found = ignore(["ENOENT", "ENOTDIR"], () => statSync(home));
   if (!found) return;
   if (!found.isDirectory())
     throw new MeshError("BAD_HOME", `can't use ${home}: it is not a directory`, `move it away, or set CLAUDEMESH_HOME`);

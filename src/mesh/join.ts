@@ -21,6 +21,7 @@ import { locked } from "./lock.ts";
 import { log } from "./log.ts";
 import { listNew, makeMailbox, newPath, ring } from "./maildir.ts";
 import { hostName, oneLine } from "./message.ts";
+import { bounceOwed } from "./owed.ts";
 import { beat, isAlive, isLocal, listPeers, type Peer, readPeer } from "./peers.ts";
 import { bootId, startedAt } from "./process.ts";
 import { projectOf } from "./project.ts";
@@ -120,8 +121,15 @@ export async function leave(id: string, pid: number): Promise<void> {
     const peers = listPeers();
     linkSession(peer.session_id, peers);
     publish(peers);
+    bounceOwed(id, peer.name, "it ended without answering");
     log("leave", id, peer.name);
   });
+}
+
+/** Says goodbye for the sessions of this machine that died without doing so. */
+export async function noticeDeaths(): Promise<void> {
+  for (const peer of listPeers())
+    if (peer.left_at === undefined && isLocal(peer) && !isAlive(peer)) await leave(peer.id, peer.pid);
 }
 
 /** A peer that is gone and had this session open: last, or at some time. */

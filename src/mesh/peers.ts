@@ -1,11 +1,11 @@
 // peers/<id>.json: one session, who and where it is, which process. The peer is the process; a session id is only
 // something it carries at the moment. Reading only: join.ts writes.
 
-import { readdirSync, readlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { readJsonObject } from "./files.ts";
-import { FILE_MODE, mailbox, peerFile, peersDir, sessionLink } from "./home.ts";
+import { FILE_MODE, mailbox, peerFile, peersDir, sessionLink, wokeFile } from "./home.ts";
 import { hostName } from "./message.ts";
 import { bootId, isRunning, startedAt } from "./process.ts";
 
@@ -94,7 +94,20 @@ export function isAlive(peer: Peer, now: number = Date.now()): boolean {
   if (peer.left_at !== undefined) return false;
   if (isLocal(peer)) return isRunning(peer.pid, peer.pid_started);
   const beaten = ignore(["ENOENT"], () => statSync(join(mailbox(peer.id), "beat")).mtimeMs);
-  return beaten !== undefined && now - beaten < LEASE;
+  if (beaten === undefined) return false;
+  return now - beaten < LEASE || isGraced(beaten, now);
+}
+
+/** After a sleep nobody has beaten for long: who was alive when it began gets a LEASE to beat again. */
+function isGraced(beaten: number, now: number): boolean {
+  const text = ignore(["ENOENT"], () => readFileSync(wokeFile(), "utf8"));
+  const [slept = 0, woke = 0] = (text ?? "").split(" ").map(Number);
+  return now - woke < LEASE && slept - beaten < LEASE;
+}
+
+/** Notes that this machine has slept from `slept` to `woke`, in ms. */
+export function noteSleep(slept: number, woke: number): void {
+  writeFileSync(wokeFile(), `${slept} ${woke}\n`, { mode: FILE_MODE });
 }
 
 /** Says that the session is still there, to those who can't see its pid. */

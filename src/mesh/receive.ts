@@ -3,10 +3,10 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, ignore, MeshError } from "../errors.ts";
+import { isAwaited } from "./awaited.ts";
 import { bounce, bury, findDead } from "./dead.ts";
 import { inboxRoot, isOwnFile, mailbox } from "./home.ts";
-import { log } from "./log.ts";
-import { collect, curPath, isCollected, isOurName, isSafeName, listNew, locate, mark, newPath } from "./maildir.ts";
+import { collect, curPath, isCollected, isOurName, isSafeName, listNew, locate, newPath } from "./maildir.ts";
 import { MAX_BYTES, type Message, messageIdOf, parse, uniqueName, uniqueNameOf } from "./message.ts";
 
 export interface Letter {
@@ -69,6 +69,7 @@ export function peek(id: string): { letters: Letter[]; unready: number } {
     else if ("dead" in found) bury(newPath(box, name), name, found.dead, id);
     else if (found.message.expires && found.message.expires.getTime() < Date.now())
       expire(id, name, found.message, `expired ${found.message.expires.toISOString()} unread`);
+    else if (found.message.inReplyTo && isAwaited(id, uniqueNameOf(found.message.inReplyTo))) continue;
     else letters.push({ message: found.message, unique: name, path: curPath(box, name, "S") });
   }
   return { letters, unready };
@@ -100,9 +101,16 @@ export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): 
   return taken;
 }
 
-/** Marks letters that have been shown. */
-export function markSeen(id: string, letters: Letter[]): void {
-  for (const letter of letters) if (!mark(mailbox(id), letter.unique, "S")) log("mark-failed", id, letter.unique);
+/** Collects the answer to `question` (a unique name), or the bounce of it, for the one who waits for it. */
+export function takeAnswer(id: string, question: string): Letter | undefined {
+  const box = mailbox(id);
+  for (const name of listNew(box)) {
+    const found = examine(newPath(box, name), name, isOurName(name));
+    if (typeof found !== "object" || !("message" in found) || !found.message.inReplyTo) continue;
+    if (uniqueNameOf(found.message.inReplyTo) !== question || !isSafeName(name)) continue;
+    if (collect(box, name)) return { message: found.message, unique: name, path: curPath(box, name, "S") };
+  }
+  return undefined;
 }
 
 /** The letter behind a file name in cur/, whatever its flags; undefined if it can't be read as one. */

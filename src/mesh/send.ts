@@ -2,12 +2,20 @@
 
 import { MeshError } from "../errors.ts";
 import type { Recipient } from "./address.ts";
+import { checkSend, countSend } from "./brakes.ts";
 import { mailbox, openHome } from "./home.ts";
 import { log } from "./log.ts";
 import { deliver, isTemporary, locate, makeMailbox } from "./maildir.ts";
 import { type Address, compose, type Draft, messageIdOf, uniqueName } from "./message.ts";
 
-export type Order = Omit<Draft, "id" | "to" | "from"> & { from: Address; to: Recipient[] };
+export type Order = Omit<Draft, "id" | "to" | "from"> & {
+  from: Address;
+  to: Recipient[];
+  /** the unique name, where it had to be known before */
+  unique?: string;
+  /** whether a model sends it, and the brakes hold for it; left out for what no brake is for */
+  byModel?: boolean;
+};
 
 export interface Sent {
   unique: string;
@@ -17,12 +25,18 @@ export interface Sent {
 
 /**
  * Delivers one letter to every recipient, all under the same Message-ID.
- * Throws MeshError EMPTY_BODY or TOO_LARGE before anything is written; TRY_AGAIN or FAILED naming who did not get it.
+ * Throws MeshError EMPTY_BODY, TOO_LARGE, REPEATED or TOO_FAST before anything is written; TRY_AGAIN or FAILED naming who did not get it.
  */
-export function send({ to, ...draft }: Order): Sent {
+export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): Sent {
   openHome();
-  const unique = uniqueName();
   const text = compose({ ...draft, id: messageIdOf(unique), to });
+  if (byModel !== undefined)
+    checkSend(
+      draft.from.id,
+      to.map(({ id }) => id),
+      draft.body,
+      byModel,
+    );
   const failed: string[] = [];
   let temporary = true;
   for (const recipient of to) {
@@ -30,6 +44,7 @@ export function send({ to, ...draft }: Order): Sent {
     try {
       makeMailbox(box);
       deliver(box, unique, text);
+      if (byModel !== undefined) countSend(draft.from.id, recipient.id, draft.body);
       log("send", unique, draft.kind ?? "task", `from=${draft.from.id}`, `to=${recipient.id}`);
     } catch (error) {
       temporary &&= isTemporary(error);
@@ -40,7 +55,9 @@ export function send({ to, ...draft }: Order): Sent {
     throw new MeshError(
       temporary ? "TRY_AGAIN" : "FAILED",
       `can't deliver to ${failed.join(", ")}`,
-      failed.length < to.length ? `${to.length - failed.length} others have it, as ${messageIdOf(unique)}` : undefined,
+      failed.length < to.length
+        ? `${to.length - failed.length} others have it, as ${messageIdOf(unique)}`
+        : `nothing was sent; see that ${mailbox(to[0]?.id ?? "")} can be written to, and try again`,
     );
   return { unique, message_id: messageIdOf(unique), to };
 }

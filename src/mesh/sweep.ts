@@ -12,11 +12,12 @@ import { listNew, recover } from "./maildir.ts";
 import { isAlive, listPeers } from "./peers.ts";
 import { expire, peek } from "./receive.ts";
 
-const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 /** A collector that has not marked within this many ms is dead or hung. */
 export const ORPHANED = 30_000;
 /** Files in tmp/ older than this were never delivered: 36 hours, as maildir(5) says. */
-const TMP_AGE = 36 * 3_600_000;
+const TMP_AGE = 36 * HOUR;
 
 const list = (dir: string) => ignore(["ENOENT", "ENOTDIR"], () => readdirSync(dir)) ?? [];
 
@@ -47,7 +48,9 @@ export function sweepMailbox(id: string, config: Config, now: number = Date.now(
   const box = mailbox(id);
   recover(box, ORPHANED, now);
   removeOlder(join(box, "tmp"), TMP_AGE, now);
-  removeOlder(join(box, "posted"), DAY, now);
+  // While such a note lies there every prompt starts a node to look for the letter in it.
+  removeOlder(join(box, "posted"), HOUR, now);
+  for (const room of ["rung", "sent", "bounced"]) removeOlder(join(box, room), config.keep_unseen_days * DAY, now);
   removeOlder(join(box, "cur"), config.keep_seen_days * DAY, now, (name) => !name.endsWith(":2,"));
   for (const { unique, message } of peek(id).letters)
     if (hereFor(join(box, "new", unique), now) >= config.keep_unseen_days * DAY)

@@ -1,11 +1,12 @@
 // A stage for stories with the real client: one home, one fake model API, sessions in folders of their own, started
 // through `claudemesh` or bare after `claudemesh install`, and the verbs as a person at a shell would type them.
 
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { type ClientVersion, claudeBinary, seedHome } from "../real/client.ts";
 import { type FakeApi, startFakeApi } from "../real/fake-api.ts";
+import type { ToolCall } from "../real/markers.ts";
 import { type Session, startSession } from "../real/session.ts";
 import { timesShown } from "../real/shown.ts";
 import { cli, type Environment, type Finished, type TempHome, tempHome, until } from "../temp-home.ts";
@@ -30,6 +31,25 @@ export interface Stage {
   receiptIs(id: string, state: string): Promise<void>;
   /** Waits until the model (of one session, or any) was shown the text, and says how often that has been. */
   shown(text: string, by?: Session): Promise<number>;
+  /** Every letter that lies in the mailbox `id`, oldest first. */
+  mailbox(id: string): Lying[];
+}
+
+/** A letter as it lies in a mailbox: in new/ or with these flags in cur/, and the whole text of its file. */
+export interface Lying {
+  at: "new" | "cur";
+  flags: string;
+  message_id: string;
+  text: string;
+}
+
+/** What `inbox --json` says of a letter. */
+export interface Mail {
+  message_id: string;
+  from: string | null;
+  kind: string;
+  body: string;
+  in_reply_to: string | null;
 }
 
 export interface Row {
@@ -53,6 +73,30 @@ export type Actor = Session & { readonly name: string };
 
 /** The file name that a message id stands for. */
 export const fileOf = (id: string) => id.slice(1, -"@claudemesh>".length);
+
+/** A call of one of our tools by the model. */
+export const call = (tool: string, input: Record<string, unknown>): ToolCall => ({
+  name: `mcp__plugin_claudemesh_mail__${tool}`,
+  input,
+});
+
+/** The id in the facts line of the first letter of that kind in a text, or "". */
+export const idIn = (text: string, kind = "question") =>
+  new RegExp(`claudemesh mail: ${kind} from .*, id (<[^>]+>)`).exec(text)?.[1] ?? "";
+
+/** A header field of a letter's file, or undefined. */
+export const field = (text: string, name: string) =>
+  new RegExp(`^${name}: (.*)$`, "m").exec(text.split("\n\n")[0] ?? "")?.[1];
+
+function lyingIn(box: string): Lying[] {
+  const all = (["new", "cur"] as const).flatMap((at) => readdirSync(join(box, at)).map((name) => ({ at, name })));
+  return all
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ at, name }) => {
+      const [unique = "", flags = ""] = name.split(":2,");
+      return { at, flags, message_id: `<${unique}@claudemesh>`, text: readFileSync(join(box, at, name), "utf8") };
+    });
+}
 
 /** Sets the stage; call it inside a test. `config` becomes config.json. */
 export async function stage(
@@ -117,6 +161,7 @@ export async function stage(
       await until(() => timesShown(api, text, by?.id()) > 0, `the model to be shown "${text}"`, 20_000);
       return timesShown(api, text, by?.id());
     },
+    mailbox: (id) => lyingIn(home.path(".claudemesh", "inbox", id)),
   };
 }
 

@@ -1,0 +1,28 @@
+// `claudemesh ask <to> <text…>`: send a question, wait, print the answer: `port=$(claudemesh ask api "which port?")`.
+
+import { addressOf, recipientOf } from "../claude/dispatch.ts";
+import { ownPeer } from "../claude/session.ts";
+import { ask } from "../mesh/ask.ts";
+import { print, say } from "../print.ts";
+import { bodyFrom, milliseconds } from "../words.ts";
+
+/**
+ * Prints the answer's text on stdout; `--json`: `{message_id, answer, from, answer_id}`.
+ * Throws MeshError NOT_ANSWERED (exit 75) when `--timeout` (5m) is over; the answer then comes by mail.
+ */
+export async function run([to = "", ...words]: string[], options: Record<string, unknown>): Promise<void> {
+  const peer = ownPeer();
+  const recipient = recipientOf(to, peer);
+  const body = bodyFrom(words);
+  const over = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => over.abort());
+  const { message_id, answer, shown } = await ask(addressOf(peer), recipient, body, {
+    byModel: peer !== undefined,
+    timeout: options.timeout === undefined ? 300_000 : milliseconds(String(options.timeout)),
+    signal: over.signal,
+    waiting: (id) => process.stderr.isTTY && say(`asked ${recipient.name}: ${id}`),
+  });
+  const text = answer.message.body;
+  await print(options, { message_id, answer: text, from: answer.message.from, answer_id: answer.message.id }, text);
+  shown();
+}

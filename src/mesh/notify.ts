@@ -1,0 +1,56 @@
+// Tells the human, on the desktop, of mail for `you` and of a session that nothing could wake. Each letter once: who
+// makes inbox/you/rung/<unique name> first tells it, be it the sender or a supervisor by its terminal.
+
+import { spawn } from "node:child_process";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { errnoOf, ignore } from "../errors.ts";
+import { readConfig } from "./config.ts";
+import { FILE_MODE, mailbox, makeDir } from "./home.ts";
+import { log } from "./log.ts";
+
+/** The program that shows a notice here, with its arguments; undefined where there is no desktop. */
+function notifier(title: string, text: string): [string, string[]] | undefined {
+  if (process.platform === "darwin") {
+    const quoted = (s: string) => `"${s.replace(/[\\"]/g, "\\$&")}"`;
+    return ["osascript", ["-e", `display notification ${quoted(text)} with title ${quoted(title)}`]];
+  }
+  const { DISPLAY, WAYLAND_DISPLAY, PATH = "" } = process.env;
+  if (!DISPLAY && !WAYLAND_DISPLAY) return undefined;
+  const found = PATH.split(delimiter)
+    .map((dir) => join(dir || ".", "notify-send"))
+    .find((file) => ignore(["ENOENT", "EACCES", "ENOTDIR"], () => accessSync(file, constants.X_OK) ?? true));
+  return found ? [found, ["--app-name=claudemesh", "--", title, text]] : undefined;
+}
+
+/** Shows a notice on the desktop and does not wait for it. False: there is none, or `notify` is off. */
+export function notifyHuman(title: string, text: string): boolean {
+  const program = mayNotify() ? notifier(title, text) : undefined;
+  if (!program) return false;
+  const child = spawn(program[0], program[1], { detached: true, stdio: "ignore" });
+  child.on("error", (error) => log("notify-error", String(error)));
+  child.unref();
+  return true;
+}
+
+/** True unless config.json says `"notify": false`. */
+export function mayNotify(): boolean {
+  try {
+    return readConfig().notify;
+  } catch {
+    return true;
+  }
+}
+
+/** True for the first who asks: it is the one to tell the human of this letter. */
+export function claimRing(unique: string): boolean {
+  const dir = join(mailbox("you"), "rung");
+  makeDir(dir);
+  try {
+    closeSync(openSync(join(dir, unique), "wx", FILE_MODE));
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}

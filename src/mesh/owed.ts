@@ -1,0 +1,64 @@
+// What a session owes: questions it has been shown and has not answered. owed/<unique name> while it has not been
+// reminded, told/ after that, bounced/ once the asker has heard that no answer comes. An index; the letters and
+// their flags in cur/ are the truth.
+
+import { readdirSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ignore, succeeds } from "../errors.ts";
+import { bounce } from "./dead.ts";
+import { FILE_MODE, mailbox, makeDir } from "./home.ts";
+import { log } from "./log.ts";
+import { locate, mark } from "./maildir.ts";
+import { type Letter, readSeen } from "./receive.ts";
+
+const ROOMS = ["owed", "told"] as const;
+const list = (id: string, room: string) => ignore(["ENOENT"], () => readdirSync(join(mailbox(id), room))) ?? [];
+
+/** Notes that a question has been shown. Anything but a question owes nothing, and the human is not reminded. */
+export function oweAnswer(id: string, { message, unique }: Letter): void {
+  if (message.kind !== "question" || !message.from || id === "you") return;
+  makeDir(join(mailbox(id), "owed"));
+  writeFileSync(join(mailbox(id), "owed", unique), "", { mode: FILE_MODE });
+}
+
+/** Marks letters that have been shown; from now on the questions among them are owed an answer. */
+export function markSeen(id: string, letters: Letter[]): void {
+  for (const letter of letters) {
+    oweAnswer(id, letter);
+    if (!mark(mailbox(id), letter.unique, "S")) log("mark-failed", id, letter.unique);
+  }
+}
+
+/** The answer has been sent. */
+export function settleAnswer(id: string, unique: string): void {
+  for (const room of [...ROOMS, "bounced"]) ignore(["ENOENT"], () => unlinkSync(join(mailbox(id), room, unique)));
+}
+
+/** The questions of which the session has not been reminded yet; from now on it has. */
+export function remindOf(id: string): Letter[] {
+  return open(id, "owed").filter(({ unique }) => move(id, "owed", "told", unique));
+}
+
+/** The session has ended: tells every asker, once, that no answer comes. */
+export function bounceOwed(id: string, who: string, reason: string): void {
+  for (const room of ROOMS)
+    for (const { message, unique } of open(id, room))
+      if (move(id, room, "bounced", unique)) bounce(message, who, reason);
+}
+
+function open(id: string, room: string): Letter[] {
+  return list(id, room)
+    .sort()
+    .flatMap((unique) => {
+      const place = locate(mailbox(id), unique);
+      const isOpen = place?.at === "cur" && !place.flags.includes("R");
+      const letter = isOpen ? readSeen(id, `${unique}:2,${place.flags}`) : undefined;
+      if (!letter && place?.at !== "new") settleAnswer(id, unique);
+      return letter ?? [];
+    });
+}
+
+function move(id: string, from: string, to: string, unique: string): boolean {
+  makeDir(join(mailbox(id), to));
+  return succeeds(["ENOENT"], () => renameSync(join(mailbox(id), from, unique), join(mailbox(id), to, unique)));
+}

@@ -1,0 +1,81 @@
+// Answering in thread: the letter answered gets the flag R in the answerer's own mailbox, where its sender sees it.
+
+import { readFileSync } from "node:fs";
+import { ignore, MeshError } from "../errors.ts";
+import type { Recipient } from "./address.ts";
+import { checkHops } from "./brakes.ts";
+import { mailbox } from "./home.ts";
+import { collect, locate, mark } from "./maildir.ts";
+import { type Address, type Message, parse, uniqueNameOf } from "./message.ts";
+import { settleAnswer } from "./owed.ts";
+import { readPeer } from "./peers.ts";
+import { type Letter, readSeen } from "./receive.ts";
+import { type Sent, send } from "./send.ts";
+
+/** The letter of this id in one's own mailbox, read or not. Throws MeshError NO_SUCH_MESSAGE. */
+export function ownLetter(id: string, messageId: string): Letter {
+  const unique = uniqueNameOf(messageId.trim());
+  const place = locate(mailbox(id), unique);
+  const letter =
+    place?.at === "cur"
+      ? readSeen(id, `${unique}:2,${place.flags}`)
+      : place &&
+        ignore(["ENOENT"], () => ({
+          message: parse(readFileSync(place.path, "utf8"), unique),
+          unique,
+          path: place.path,
+        }));
+  if (letter) return letter;
+  throw new MeshError(
+    "NO_SUCH_MESSAGE",
+    `can't reply to '${messageId}': no such message in this mailbox`,
+    "take the id from the letter's first line",
+  );
+}
+
+/**
+ * Sends `body` as the answer to a letter in the mailbox of `from`, and flags that letter R. The first answer wakes the
+ * one who asked; further ones, and answers to what asked nothing, are for their next prompt.
+ * Throws MeshError NO_SUCH_MESSAGE, NO_SUCH_PEER if there is nobody to answer, TOO_FAR, TOO_FAST, REPEATED, or as send.
+ */
+export function reply(from: Address, messageId: string, body: string, byModel: boolean): Sent {
+  const { message, unique } = ownLetter(from.id, messageId);
+  const to = sender(message);
+  const hops = message.hops + (byModel ? 1 : 0);
+  checkHops(hops);
+  const place = locate(mailbox(from.id), unique);
+  const isFirst = !(place?.at === "cur" && place.flags.includes("R"));
+  const asks = message.kind === "question" || message.kind === "task";
+  const sent = send({
+    from,
+    to: [to],
+    body,
+    kind: "answer",
+    ...(isFirst && asks ? {} : { priority: "low" as const }),
+    inReplyTo: message.id,
+    references: [...message.references, message.id].slice(-50),
+    hops,
+    byModel,
+  });
+  if (place?.at === "new") collect(mailbox(from.id), unique);
+  mark(mailbox(from.id), unique, "RS");
+  settleAnswer(from.id, unique);
+  return sent;
+}
+
+function sender(message: Message): Recipient {
+  if (!message.from || message.from.id === "claudemesh")
+    throw new MeshError(
+      "NO_SUCH_PEER",
+      "can't reply: the message says of nobody who sent it",
+      "write to somebody by name: claudemesh list",
+    );
+  const peer = readPeer(message.from.id);
+  if (!peer && message.from.id !== "you")
+    throw new MeshError(
+      "NO_SUCH_PEER",
+      `can't reply to ${message.from.name}: that session is forgotten`,
+      "write to somebody who is there: claudemesh list",
+    );
+  return { ...message.from, ...(peer ? { peer } : {}) };
+}
