@@ -38,7 +38,7 @@ function expectStory(text: string): void {
   expect(text).toMatch(/\nX-Mesh-Kind: task\n[\s\S]*\n\ncount the lines of README\.md\n/);
   expect(text).toMatch(/\n +\+[\d.]+ ms {2}seen\n/);
   expect(text).toMatch(/\nX-Mesh-Kind: answer\n[\s\S]*\n\nREADME\.md has 7 lines\n/);
-  expect(text).toMatch(/\nseen \d{4}-\S+ api ~\/\.claudemesh\/inbox\/\w{8}\/cur\/\S+:2,S\n/);
+  expect(text).toMatch(/\nanswered \d{4}-\S+ api ~\/\.claudemesh\/inbox\/\w{8}\/cur\/\S+:2,RS\n/);
   expect(text).toMatch(/ms {2}all of it, from your Enter to the answer at web/);
   expect(text).not.toContain("had to kill");
 }
