@@ -22,12 +22,20 @@ export interface Server {
   close(): Promise<void>;
 }
 
-/** Starts a claude in the folder `name` of the home with the mail server as its child, and connects. */
-export async function claudeServer(home: TempHome, name: string, env: Environment = {}): Promise<Server> {
+/**
+ * Starts a claude in the folder `name` of the home with the mail server as its child, and connects. `flags` stand on
+ * the claude's command line, too.
+ */
+export async function claudeServer(
+  home: TempHome,
+  name: string,
+  env: Environment = {},
+  flags: string[] = [],
+): Promise<Server> {
   const sessionId = randomUUID();
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [claude, process.execPath, cli, "mcp"],
+    args: [claude, process.execPath, cli, "mcp", ...flags],
     cwd: home.folder(name),
     env: { ...home.env, CLAUDE_STAND_IN: JSON.stringify({ sessionId }), CLAUDE_CODE_SESSION_ID: sessionId, ...env },
     stderr: "pipe",
