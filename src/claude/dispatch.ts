@@ -4,7 +4,7 @@
 import { MeshError } from "../errors.ts";
 import { type Recipient, resolveAddress } from "../mesh/address.ts";
 import { type Address, hostName, type Kind, type Priority, subjectOf } from "../mesh/message.ts";
-import { claimRing, notifyHuman } from "../mesh/notify.ts";
+import { notifyHuman, notifyOfLetter } from "../mesh/notify.ts";
 import type { Peer } from "../mesh/peers.ts";
 import { type State as ReceiptState, receiptIn } from "../mesh/receive.ts";
 import { send, settle } from "../mesh/send.ts";
@@ -74,7 +74,7 @@ export async function dispatch(order: Dispatch): Promise<Dispatched> {
     ...(priority ? { priority } : {}),
     ...(expires ? { expires } : {}),
   });
-  for (const { id } of to) if (id === "you") tellHuman(sent.unique, `✉ ${addressOf(from).name}`, subjectOf(order.body));
+  for (const { id } of to) if (id === "you") notifyOfLetter(sent.unique, addressOf(from).name, subjectOf(order.body));
   const waking = (priority ?? (kind === "note" ? "low" : "next")) !== "low";
   if (waking && [...before.values()].some((s) => s?.state === "idle")) await settle(sent, SETTLE);
   for (const r of to)
@@ -88,10 +88,6 @@ export async function dispatch(order: Dispatch): Promise<Dispatched> {
       return { id: r.id, name: r.name, state, recipient: circumstances(r, before.get(r.id), state, waking) };
     }),
   };
-}
-
-function tellHuman(unique: string, title: string, text: string): void {
-  if (notifyHuman(title, text)) claimRing(unique);
 }
 
 /** What the recipient is doing, and so what will become of the letter. */

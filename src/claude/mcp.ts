@@ -23,6 +23,7 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 export async function serve(version: string): Promise<void> {
   const pid = claudePid();
   const listed = pid !== undefined && !isUnlisted(pid) ? pid : undefined;
+  const over = new AbortController();
   const server = new McpServer(
     { name: "claudemesh", version },
     {
@@ -37,10 +38,11 @@ export async function serve(version: string): Promise<void> {
       async (given: Record<string, unknown>, extra) => {
         try {
           const { text, after } = await run(given, await self(listed), {
-            signal: extra.signal,
+            signal: AbortSignal.any([extra.signal, over.signal]),
             progress: progressOf(extra),
           });
-          if (after) setImmediate(after);
+          // Once claude has gone nobody reads this: what it hands out stays unread.
+          if (after) setImmediate(() => over.signal.aborted || after());
           return { content: [{ type: "text" as const, text }] };
         } catch (error) {
           if (!(error instanceof MeshError)) log("tool-error", name, String(error));
@@ -61,6 +63,7 @@ export async function serve(version: string): Promise<void> {
     const watchdog = setInterval(() => listed !== undefined && !isRunning(listed, started) && resolve(), BEAT);
     watchdog.unref();
   });
+  void ended.then(() => over.abort());
   await server.connect(new StdioServerTransport());
   const push = (content: string) =>
     server.server.notification({ method: "notifications/claude/channel", params: { content, meta: { kind: "mail" } } });

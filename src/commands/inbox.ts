@@ -45,7 +45,9 @@ function thread(id: string, messageId: string): Letter[] {
   const names = ignore(["ENOENT"], () => readdirSync(`${mailbox(id)}/cur`)) ?? [];
   const all = [...names.sort().flatMap((name) => readSeen(id, name) ?? []), ...peek(id).letters];
   const wanted = `<${uniqueNameOf(messageId)}@claudemesh>`;
-  const root = all.find((l) => l.message.id === wanted)?.message.references[0] ?? wanted;
+  // A letter of one's own does not lie here, but those that refer to it do.
+  const known = all.find((l) => l.message.id === wanted) ?? all.find((l) => l.message.references.includes(wanted));
+  const root = known?.message.references[0] ?? wanted;
   return all.filter(({ message }) =>
     [message.id, message.inReplyTo, ...message.references].some((ref) => ref === root || ref === wanted),
   );

@@ -5,7 +5,8 @@ import { MeshError } from "../errors.ts";
 import type { Recipient } from "./address.ts";
 import { startWaiting, stopWaiting } from "./awaited.ts";
 import { mailbox, openHome } from "./home.ts";
-import { listNew, makeMailbox, ring } from "./maildir.ts";
+import { noticeDeaths } from "./join.ts";
+import { listNew, locate, makeMailbox, ring } from "./maildir.ts";
 import { type Address, uniqueName } from "./message.ts";
 import { markSeen } from "./owed.ts";
 import { isAlive, readPeer } from "./peers.ts";
@@ -60,6 +61,7 @@ export async function ask(
   }
 }
 
+/** The answer or the bounce, collected. Rejects with MeshError NOT_ANSWERED. */
 async function answered(
   id: string,
   to: Recipient,
@@ -67,37 +69,51 @@ async function answered(
   timeout: number,
   signal?: AbortSignal,
 ): Promise<Letter> {
-  const late = "the answer will come by mail";
-  let stop = () => {};
-  let watching: Awaited<ReturnType<typeof watch>> | undefined;
   const timers: NodeJS.Timeout[] = [];
+  let isOver = false;
+  let look = () => {};
+  const watching = watch(`${mailbox(id)}/new`, () => look(), { make: () => makeMailbox(mailbox(id)) });
   try {
     return await new Promise<Letter>((resolve, reject) => {
       const give = (message: string) =>
-        reject(new MeshError("NOT_ANSWERED", `no answer from ${to.name} yet: ${message}`, late));
-      stop = () => give("nobody waits any more");
-      signal?.addEventListener("abort", stop);
-      const look = () => {
-        const letter = takeAnswer(id, unique);
+        reject(
+          new MeshError("NOT_ANSWERED", `no answer from ${to.name} yet: ${message}`, "the answer will come by mail"),
+        );
+      look = () => {
+        const letter = isOver ? undefined : takeAnswer(id, unique);
         if (letter) resolve(letter);
       };
-      timers.push(setTimeout(() => give(`${Math.round(timeout / 1000)} s are over`), timeout));
-      const check = () => {
-        const peer = to.peer && readPeer(to.peer.id);
-        if (to.peer && (!peer || !isAlive(peer))) give("it has ended; the question waits for its return");
-      };
+      const stop = () => give("nobody waits any more");
+      if (signal?.aborted) return stop();
+      signal?.addEventListener("abort", stop, { once: true });
+      timers.push(setTimeout(() => give(`${Math.round(timeout / 1000)} s are over`), Math.min(timeout, MOST_MS)));
+      const check = () => void whenGone(to, unique, look).then((why) => why && give(why), reject);
       timers.push(setInterval(check, CHECK));
-      watch(`${mailbox(id)}/new`, look, { make: () => makeMailbox(mailbox(id)) }).then((w) => {
-        watching = w;
-        check();
-        look();
-      }, reject);
+      watching.then(check, reject);
+      look();
     });
   } finally {
-    signal?.removeEventListener("abort", stop);
+    isOver = true;
     for (const timer of timers) clearTimeout(timer);
-    await watching?.close();
+    await (await watching.catch(() => undefined))?.close();
   }
 }
 
-const reasonOf = ({ message }: Letter) => /not delivered: ([^\n]+?)\.?$/m.exec(message.body)?.[1] ?? message.subject;
+/** The longest, in ms, that a timer can count: 24 days. */
+const MOST_MS = 2 ** 31 - 1;
+
+/** Why no answer will come from one who has ended; undefined while it lives. What it owed bounces first. */
+async function whenGone(to: Recipient, unique: string, look: () => void): Promise<string | undefined> {
+  const alive = () => {
+    const peer = to.peer && readPeer(to.peer.id);
+    return !to.peer || (peer !== undefined && isAlive(peer));
+  };
+  if (alive()) return undefined;
+  await noticeDeaths();
+  look();
+  if (locate(mailbox(to.id), unique)?.at === "new") return "it has ended; the question waits for its return";
+  return "it has ended";
+}
+
+const reasonOf = ({ message }: Letter) =>
+  / was not (?:delivered|answered): ([^\n]+?)\.?$/m.exec(message.body)?.[1] ?? message.subject;

@@ -5,6 +5,7 @@ import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ignore } from "../errors.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
+import { isSafeName } from "./maildir.ts";
 import { isRunning, startedAt } from "./process.ts";
 
 const fileOf = (id: string, question: string) => join(mailbox(id), "awaited", question);
@@ -22,9 +23,11 @@ export function stopWaiting(id: string, question: string): void {
 
 /** True if a process that still runs waits for the answer to `question`, this one or another. */
 export function isAwaited(id: string, question: string): boolean {
+  // The name comes from a letter's header: it is not to be a path.
+  if (!isSafeName(question)) return false;
   const text = ignore(["ENOENT", "ENOTDIR", "ENAMETOOLONG"], () => readFileSync(fileOf(id, question), "utf8"));
   if (text === undefined) return false;
-  const [pid = "", started = ""] = text.trim().split(" ");
+  const [, pid = "", started = ""] = /^(\d+) ?(.*)$/.exec(text.trim()) ?? [];
   if (isRunning(Number(pid), started || undefined)) return true;
   stopWaiting(id, question);
   return false;

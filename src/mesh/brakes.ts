@@ -42,12 +42,12 @@ export function checkSend(from: string, to: string[], body: string, byModel: boo
       "can't send: the same text went to the same recipient a moment ago",
       "once is enough: it is there",
     );
-  const first = byModel ? ledgers.map((sent) => sent.at(-MOST_A_MINUTE)).find((s) => s !== undefined) : undefined;
-  if (first)
+  const firsts = byModel ? ledgers.flatMap((sent) => sent.at(-MOST_A_MINUTE)?.at ?? []) : [];
+  if (firsts.length)
     throw new MeshError(
       "TOO_FAST",
       `can't send: ${MOST_A_MINUTE} letters to this recipient within a minute`,
-      `try again in ${Math.ceil((first.at + MINUTE - now) / 1000)} s; put what is left into one letter`,
+      `try again in ${Math.ceil((Math.max(...firsts) + MINUTE - now) / 1000)} s; put what is left into one letter`,
     );
 }
 

@@ -48,8 +48,13 @@ export function findDead(unique: string): { path: string; reason: string; box: s
   return { path, reason: field("X-Mesh-Dead") ?? "unknown", box: field("X-Mesh-Mailbox") ?? "" };
 }
 
-/** Tells the sender of `message` by a bounce why `to` will not get it. A bounce is never bounced. */
-export function bounce(message: Message, to: string, reason: string): void {
+/** Tells the sender of `message` by a bounce why `to` did not get it, or did not answer it. A bounce is never bounced. */
+export function bounce(
+  message: Message,
+  to: string,
+  reason: string,
+  not: "delivered" | "answered" = "delivered",
+): void {
   const sender = message.from?.id;
   if (!sender || message.kind === "bounce" || !isSafeName(sender) || !existsSync(mailbox(sender))) return;
   const unique = uniqueName();
@@ -60,8 +65,8 @@ export function bounce(message: Message, to: string, reason: string): void {
     kind: "bounce",
     inReplyTo: message.id,
     references: [...message.references, message.id],
-    subject: subjectOf(`not delivered: ${message.subject}`),
-    body: `Your ${message.kind} to ${to} was not delivered: ${reason}.\n\nIt said: ${subjectOf(message.subject)}`,
+    subject: subjectOf(`not ${not}: ${message.subject}`),
+    body: `Your ${message.kind} to ${to} was not ${not}: ${reason}.\n\nIt said: ${subjectOf(message.subject)}`,
   });
   try {
     makeMailbox(mailbox(sender));

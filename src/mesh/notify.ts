@@ -2,7 +2,7 @@
 // makes inbox/you/rung/<unique name> first tells it, be it the sender or a supervisor by its terminal.
 
 import { spawn } from "node:child_process";
-import { accessSync, closeSync, constants, openSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { errnoOf, ignore } from "../errors.ts";
 import { readConfig } from "./config.ts";
@@ -19,18 +19,36 @@ function notifier(title: string, text: string): [string, string[]] | undefined {
   if (!DISPLAY && !WAYLAND_DISPLAY) return undefined;
   const found = PATH.split(delimiter)
     .map((dir) => join(dir || ".", "notify-send"))
-    .find((file) => ignore(["ENOENT", "EACCES", "ENOTDIR"], () => accessSync(file, constants.X_OK) ?? true));
+    .find(canRun);
   return found ? [found, ["--app-name=claudemesh", "--", title, text]] : undefined;
 }
 
 /** Shows a notice on the desktop and does not wait for it. False: there is none, or `notify` is off. */
 export function notifyHuman(title: string, text: string): boolean {
   const program = mayNotify() ? notifier(title, text) : undefined;
-  if (!program) return false;
-  const child = spawn(program[0], program[1], { detached: true, stdio: "ignore" });
+  if (program) start(program);
+  return program !== undefined;
+}
+
+/** Shows on the desktop, where there is one, that a letter has come for `you`: unless somebody has told it already. */
+export function notifyOfLetter(unique: string, from: string, subject: string): void {
+  const program = mayNotify() ? notifier(`✉ ${from}`, subject) : undefined;
+  if (program && claimRing(unique)) start(program);
+}
+
+function start([file, args]: [string, string[]]): void {
+  const child = spawn(file, args, { detached: true, stdio: "ignore" });
   child.on("error", (error) => log("notify-error", String(error)));
   child.unref();
-  return true;
+}
+
+function canRun(file: string): boolean {
+  return (
+    ignore(["ENOENT", "EACCES", "ENOTDIR"], () => {
+      accessSync(file, constants.X_OK);
+      return statSync(file).isFile();
+    }) === true
+  );
 }
 
 /** True unless config.json says `"notify": false`. */

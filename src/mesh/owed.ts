@@ -43,7 +43,7 @@ export function remindOf(id: string): Letter[] {
 export function bounceOwed(id: string, who: string, reason: string): void {
   for (const room of ROOMS)
     for (const { message, unique } of open(id, room))
-      if (move(id, room, "bounced", unique)) bounce(message, who, reason);
+      if (move(id, room, "bounced", unique)) bounce(message, who, reason, "answered");
 }
 
 function open(id: string, room: string): Letter[] {

@@ -113,6 +113,15 @@ export function takeAnswer(id: string, question: string): Letter | undefined {
   return undefined;
 }
 
+/** The letter of this unique name, read or not; undefined if there is none, or it is no letter. */
+export function readLetter(id: string, unique: string): Letter | undefined {
+  const place = locate(mailbox(id), unique);
+  const found = place && examine(place.path, unique, true);
+  return typeof found === "object" && "message" in found
+    ? { message: found.message, unique, path: place?.path ?? "" }
+    : undefined;
+}
+
 /** The letter behind a file name in cur/, whatever its flags; undefined if it can't be read as one. */
 export function readSeen(id: string, name: string): Letter | undefined {
   const unique = name.replace(/:2,[A-Z]*$/, "");

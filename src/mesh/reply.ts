@@ -1,30 +1,21 @@
 // Answering in thread: the letter answered gets the flag R in the answerer's own mailbox, where its sender sees it.
 
-import { readFileSync } from "node:fs";
-import { ignore, MeshError } from "../errors.ts";
+import { MeshError } from "../errors.ts";
 import type { Recipient } from "./address.ts";
 import { checkHops } from "./brakes.ts";
 import { mailbox } from "./home.ts";
-import { collect, locate, mark } from "./maildir.ts";
-import { type Address, type Message, parse, uniqueNameOf } from "./message.ts";
+import { collect, isSafeName, locate, mark } from "./maildir.ts";
+import { type Address, type Message, subjectOf, uniqueNameOf } from "./message.ts";
+import { notifyOfLetter } from "./notify.ts";
 import { settleAnswer } from "./owed.ts";
 import { readPeer } from "./peers.ts";
-import { type Letter, readSeen } from "./receive.ts";
+import { type Letter, readLetter } from "./receive.ts";
 import { type Sent, send } from "./send.ts";
 
 /** The letter of this id in one's own mailbox, read or not. Throws MeshError NO_SUCH_MESSAGE. */
 export function ownLetter(id: string, messageId: string): Letter {
   const unique = uniqueNameOf(messageId.trim());
-  const place = locate(mailbox(id), unique);
-  const letter =
-    place?.at === "cur"
-      ? readSeen(id, `${unique}:2,${place.flags}`)
-      : place &&
-        ignore(["ENOENT"], () => ({
-          message: parse(readFileSync(place.path, "utf8"), unique),
-          unique,
-          path: place.path,
-        }));
+  const letter = isSafeName(unique) ? readLetter(id, unique) : undefined;
   if (letter) return letter;
   throw new MeshError(
     "NO_SUCH_MESSAGE",
@@ -57,6 +48,7 @@ export function reply(from: Address, messageId: string, body: string, byModel: b
     hops,
     byModel,
   });
+  if (to.id === "you") notifyOfLetter(sent.unique, from.name, subjectOf(body));
   if (place?.at === "new") collect(mailbox(from.id), unique);
   mark(mailbox(from.id), unique, "RS");
   settleAnswer(from.id, unique);

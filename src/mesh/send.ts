@@ -30,11 +30,13 @@ export interface Sent {
 export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): Sent {
   openHome();
   const text = compose({ ...draft, id: messageIdOf(unique), to });
+  // The same words to two questions are two answers.
+  const what = draft.inReplyTo ? `${draft.inReplyTo}\n${draft.body}` : draft.body;
   if (byModel !== undefined)
     checkSend(
       draft.from.id,
       to.map(({ id }) => id),
-      draft.body,
+      what,
       byModel,
     );
   const failed: string[] = [];
@@ -44,7 +46,7 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
     try {
       makeMailbox(box);
       deliver(box, unique, text);
-      if (byModel !== undefined) countSend(draft.from.id, recipient.id, draft.body);
+      if (byModel !== undefined) countSend(draft.from.id, recipient.id, what);
       log("send", unique, draft.kind ?? "task", `from=${draft.from.id}`, `to=${recipient.id}`);
     } catch (error) {
       temporary &&= isTemporary(error);

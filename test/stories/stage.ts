@@ -5,10 +5,10 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { dirname, join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { type ClientVersion, claudeBinary, seedHome } from "../real/client.ts";
-import { type FakeApi, startFakeApi } from "../real/fake-api.ts";
+import { type Answer, type FakeApi, startFakeApi } from "../real/fake-api.ts";
 import type { ToolCall } from "../real/markers.ts";
 import { type Session, startSession } from "../real/session.ts";
-import { timesShown } from "../real/shown.ts";
+import { newestText, timesShown } from "../real/shown.ts";
 import { cli, type Environment, type Finished, type TempHome, tempHome, until } from "../temp-home.ts";
 
 export type Mode = "supervised" | "bare";
@@ -87,6 +87,17 @@ export const idIn = (text: string, kind = "question") =>
 /** A header field of a letter's file, or undefined. */
 export const field = (text: string, name: string) =>
   new RegExp(`^${name}: (.*)$`, "m").exec(text.split("\n\n")[0] ?? "")?.[1];
+
+/** A model that answers every question it is shown, once each. */
+export const answering = (body: string): Answer => {
+  const done = new Set<string>();
+  return (request) => {
+    const message_id = idIn(newestText(request));
+    if (!message_id || done.has(message_id)) return undefined;
+    done.add(message_id);
+    return { tools: [call("reply_to_peer", { message_id, body })] };
+  };
+};
 
 function lyingIn(box: string): Lying[] {
   const all = (["new", "cur"] as const).flatMap((at) => readdirSync(join(box, at)).map((name) => ({ at, name })));
