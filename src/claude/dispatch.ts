@@ -44,6 +44,12 @@ export function recipientOf(to: string, from: Peer | undefined): Recipient {
   const [only, ...more] = resolveAddress(to, { from, describe });
   if (!only || more.length)
     throw new MeshError("USAGE", `can't ask '${to}': that is ${more.length + 1} sessions`, "ask one; send to several");
+  if (only.id === addressOf(from).id)
+    throw new MeshError(
+      "USAGE",
+      `can't ask '${to}': that is this session itself`,
+      "see who else is there: claudemesh list",
+    );
   return only;
 }
 

@@ -187,23 +187,22 @@ async function hand(
 }
 
 async function stop(peer: Peer, input: HookInput): Promise<HookOutput> {
-  // One continuation a chain: what comes later rings again once the session is idle.
-  const handed = withReminder(peer, input.stop_hook_active ? {} : await hand("Stop", peer, isWaking));
-  if (handed.json) {
+  // One continuation with mail a chain: what comes later rings again once the session is idle.
+  const handed = input.stop_hook_active ? {} : await hand("Stop", peer, isWaking);
+  const answer = handed.shown ? handed : remind(peer);
+  if (answer.json) {
     setState(peer, "busy");
     // The client shows the user what continues a turn: a systemMessage would say it twice.
-    return { ...handed, json: { hookSpecificOutput: handed.json?.hookSpecificOutput } };
+    return { ...answer, json: { hookSpecificOutput: answer.json.hookSpecificOutput } };
   }
   if (peek(peer.id).letters.some(isWaking)) ring(mailbox(peer.id));
   return {};
 }
 
-/** Adds, once for each, the questions that this session still owes an answer to. */
-function withReminder(peer: Peer, handed: HookOutput): HookOutput {
+/** Once for each, the questions that this session has been shown and still owes an answer to. */
+function remind(peer: Peer): HookOutput {
   const open = safeConfig().bells.includes("hooks") ? remindOf(peer.id) : [];
-  if (!open.length) return handed;
-  const before = handed.shown ? `${frames(handed.shown.letters)}\n\n` : "";
-  return { ...handed, json: output("Stop", { additionalContext: `${before}${reminder(open)}` }) };
+  return open.length ? { json: output("Stop", { additionalContext: reminder(open) }) } : {};
 }
 
 /** Claude Code's own watcher saw the bell: wake the session, but only if it is idle and there is mail. */

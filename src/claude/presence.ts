@@ -2,7 +2,7 @@
 // file, ring for mail. One watcher on the mailbox, one on the session file, one slow timer.
 
 import { mailbox } from "../mesh/home.ts";
-import { noticeDeaths, updatePeer } from "../mesh/join.ts";
+import { noticeDeaths, publish, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { makeMailbox } from "../mesh/maildir.ts";
 import { claimRing, mayNotify } from "../mesh/notify.ts";
@@ -27,6 +27,7 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
     kept = now;
     beat(id);
     await noticeDeaths();
+    publish();
     sweepMailbox(id, safeConfig());
     if (Date.now() - swept > SWEEP) {
       swept = Date.now();

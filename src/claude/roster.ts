@@ -3,7 +3,7 @@
 import { mailbox } from "../mesh/home.ts";
 import { listNew } from "../mesh/maildir.ts";
 import { oneLine } from "../mesh/message.ts";
-import { isAlive, type Peer } from "../mesh/peers.ts";
+import { isAlive, isLocal, type Peer } from "../mesh/peers.ts";
 import { sanitise } from "./prompt.ts";
 import { bellOf, stateOf } from "./session.ts";
 import { lastPrompt, title } from "./transcript.ts";
@@ -29,7 +29,9 @@ export interface Row {
 /** What it is working on, in its own words; else its title or last prompt, in one line. */
 async function summaryOf(peer: Peer): Promise<string | null> {
   const path = peer.transcript_path;
-  const own = peer.summary ?? (path && isAlive(peer) ? ((await title(path)) ?? (await lastPrompt(path))) : undefined);
+  const own =
+    peer.summary ||
+    (path && isLocal(peer) && isAlive(peer) ? ((await title(path)) ?? (await lastPrompt(path))) : undefined);
   const chars = Array.from(oneLine(sanitise(own ?? "")));
   return chars.length > 80 ? `${chars.slice(0, 79).join("")}…` : chars.join("") || null;
 }

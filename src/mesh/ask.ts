@@ -6,6 +6,7 @@ import type { Recipient } from "./address.ts";
 import { startWaiting, stopWaiting } from "./awaited.ts";
 import { mailbox, openHome } from "./home.ts";
 import { noticeDeaths } from "./join.ts";
+import { log } from "./log.ts";
 import { listNew, locate, makeMailbox, ring } from "./maildir.ts";
 import { type Address, uniqueName } from "./message.ts";
 import { markSeen } from "./owed.ts";
@@ -87,7 +88,11 @@ async function answered(
       if (signal?.aborted) return stop();
       signal?.addEventListener("abort", stop, { once: true });
       timers.push(setTimeout(() => give(`${Math.round(timeout / 1000)} s are over`), Math.min(timeout, MOST_MS)));
-      const check = () => void whenGone(to, unique, look).then((why) => why && give(why), reject);
+      const check = () => {
+        if (isOver) return;
+        startWaiting(id, unique);
+        void whenGone(to, unique, look).then((why) => why && give(why), reject);
+      };
       timers.push(setInterval(check, CHECK));
       watching.then(check, reject);
       look();
@@ -109,7 +114,8 @@ async function whenGone(to: Recipient, unique: string, look: () => void): Promis
     return !to.peer || (peer !== undefined && isAlive(peer));
   };
   if (alive()) return undefined;
-  await noticeDeaths();
+  // Its asker hears of it by a bounce; whoever else notices first sends that, too.
+  await noticeDeaths().catch((error: unknown) => log("ask-error", String(error)));
   look();
   if (locate(mailbox(to.id), unique)?.at === "new") return "it has ended; the question waits for its return";
   return "it has ended";

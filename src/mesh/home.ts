@@ -37,7 +37,7 @@ export const logFile = () => join(meshHome(), "log");
 export const nodeLink = () => join(meshHome(), "node");
 /** Written by a process that found that this machine had slept: since when, and when it woke, in ms. */
 export const wokeFile = () => join(meshHome(), "woke");
-/** One line: the process ids of the sessions here, which the status line counts without a fork. */
+/** The process ids of the sessions, a line for each machine or container: the status line counts them without a fork. */
 export const badgeFile = () => join(meshHome(), "badge");
 
 /** Creates a private directory and its parents; an existing one is left as it is. */

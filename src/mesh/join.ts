@@ -2,7 +2,7 @@
 // badge. Each locked section is an idempotent merge, written whole, so that two holders of the lock do no harm.
 
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, renameSync, unlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { replaceFile, replaceLink } from "./files.ts";
@@ -85,6 +85,7 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
       peer.previous_sessions = [...peer.previous_sessions.filter((s) => s !== old), old].slice(-50);
     makeMailbox(mailbox(peer.id));
     replaceFile(peerFile(peer.id), `${JSON.stringify(peer, null, 2)}\n`);
+    replaceFile(join(mailbox(peer.id), "place"), `${placeOf(peer)}\n`);
     beat(peer.id);
     const all = [...peers.filter((p) => p.id !== peer.id), peer];
     linkSession(peer.session_id, all);
@@ -161,7 +162,7 @@ function linkSession(sessionId: string | undefined, peers: Peer[]): void {
   else unlink(sessionLink(sessionId));
 }
 
-/** Rewrites what others read without parsing: the address book to/ and the one-line badge. */
+/** Rewrites what others read without parsing: the address book to/ and the badge. */
 export function publish(peers: Peer[] = listPeers()): void {
   const live = peers.filter((peer) => isAlive(peer));
   const byName = new Map<string, Peer | "shared">();
@@ -176,8 +177,18 @@ export function publish(peers: Peer[] = listPeers()): void {
       ignore(["EISDIR", "ENOTEMPTY", "EEXIST", "ENOTDIR"], () =>
         replaceLink(addressLink(name), join("..", "inbox", peer.id)),
       );
-  const pids = live.filter(isLocal).map((p) => p.pid);
-  replaceFile(badgeFile(), `${pids.join(" ")}\n`);
+  const text = badgeOf(live);
+  if (ignore(["ENOENT"], () => readFileSync(badgeFile(), "utf8")) !== text) replaceFile(badgeFile(), text);
+}
+
+/** Where a pid means something, as one word: inbox/<id>/place for the status line to know its line of the badge by. */
+const placeOf = ({ host, boot }: Peer) => `${host}|${boot}`.replaceAll(/\s/g, "_");
+
+/** For each place a line: its name, the pids there that live, and a star for each session that lives elsewhere. */
+function badgeOf(live: Peer[]): string {
+  const places = [...new Set(live.map(placeOf))];
+  const words = (place: string) => live.map((peer) => (placeOf(peer) === place ? String(peer.pid) : "*"));
+  return places.map((place) => `${[place, ...words(place)].join(" ")}\n`).join("");
 }
 
 /** Mail that waited under a name where nobody was goes to the first session that joins under that name. */

@@ -2,6 +2,7 @@
 
 import { MeshError } from "../errors.ts";
 import type { Recipient } from "./address.ts";
+import { isAwaited } from "./awaited.ts";
 import { checkHops } from "./brakes.ts";
 import { mailbox } from "./home.ts";
 import { collect, isSafeName, locate, mark } from "./maildir.ts";
@@ -35,6 +36,7 @@ export function reply(from: Address, messageId: string, body: string, byModel: b
   const hops = message.hops + (byModel ? 1 : 0);
   checkHops(hops);
   const place = locate(mailbox(from.id), unique);
+  const isAwaitedThere = isAwaited(to.id, uniqueNameOf(message.id));
   const isFirst = !(place?.at === "cur" && place.flags.includes("R"));
   const asks = message.kind === "question" || message.kind === "task";
   const sent = send({
@@ -48,7 +50,7 @@ export function reply(from: Address, messageId: string, body: string, byModel: b
     hops,
     byModel,
   });
-  if (to.id === "you") notifyOfLetter(sent.unique, from.name, subjectOf(body));
+  if (to.id === "you" && !isAwaitedThere) notifyOfLetter(sent.unique, from.name, subjectOf(body));
   if (place?.at === "new") collect(mailbox(from.id), unique);
   mark(mailbox(from.id), unique, "RS");
   settleAnswer(from.id, unique);

@@ -46,12 +46,13 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
     try {
       makeMailbox(box);
       deliver(box, unique, text);
-      if (byModel !== undefined) countSend(draft.from.id, recipient.id, what);
       log("send", unique, draft.kind ?? "task", `from=${draft.from.id}`, `to=${recipient.id}`);
     } catch (error) {
       temporary &&= isTemporary(error);
       failed.push(`${recipient.name} (${(error as Error).message})`);
+      continue;
     }
+    if (byModel !== undefined) note(draft.from.id, recipient.id, what);
   }
   if (failed.length)
     throw new MeshError(
@@ -69,4 +70,13 @@ export async function settle({ unique, to }: Sent, ms: number): Promise<void> {
   const end = Date.now() + ms;
   const moved = () => to.every((r) => locate(mailbox(r.id), unique)?.at !== "new");
   while (!moved() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** The letter is there, whatever becomes of the brakes' ledger. */
+function note(from: string, to: string, what: string): void {
+  try {
+    countSend(from, to, what);
+  } catch (error) {
+    log("brakes-error", from, to, String(error));
+  }
 }

@@ -50,7 +50,8 @@ export function sweepMailbox(id: string, config: Config, now: number = Date.now(
   removeOlder(join(box, "tmp"), TMP_AGE, now);
   // While such a note lies there every prompt starts a node to look for the letter in it.
   removeOlder(join(box, "posted"), HOUR, now);
-  for (const room of ["rung", "sent", "bounced"]) removeOlder(join(box, room), config.keep_unseen_days * DAY, now);
+  for (const room of ["rung", "sent", "bounced", "awaited"])
+    removeOlder(join(box, room), config.keep_unseen_days * DAY, now);
   removeOlder(join(box, "cur"), config.keep_seen_days * DAY, now, (name) => !name.endsWith(":2,"));
   for (const { unique, message } of peek(id).letters)
     if (hereFor(join(box, "new", unique), now) >= config.keep_unseen_days * DAY)

@@ -9,7 +9,7 @@ import { claudeServer } from "./server.ts";
 async function withMail(flags: string[]) {
   const home = tempHome();
   const server = await claudeServer(home, "api", {}, flags);
-  const pushed: { method: string; params?: Record<string, unknown> }[] = [];
+  const pushed: unknown[] = [];
   server.client.fallbackNotificationHandler = async (notification) => {
     pushed.push(notification);
   };

@@ -91,7 +91,8 @@ it("a pid that another process has got meanwhile is not believed", () => {
   box(home, "web");
   const question = uniqueName();
   startWaiting("web", question);
-  writeFileSync(marker(home, question), `${sleeper().pid} 1\n`);
+  const [, host, boot] = readFileSync(marker(home, question), "utf8").split(" ");
+  writeFileSync(marker(home, question), `${sleeper().pid} ${host} ${boot} 1\n`);
   expect(isAwaited("web", question)).toBe(false);
   expect(existsSync(marker(home, question))).toBe(false);
 });
