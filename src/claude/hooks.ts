@@ -13,7 +13,7 @@ import { type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { commandOf } from "../mesh/process.ts";
 import { isWaking, type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
-import { clearPosted, NOTICE_POSTED, notePosted } from "./posted.ts";
+import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "./posted.ts";
 import {
   CONTEXT_LIMIT,
   framedNames,
@@ -26,7 +26,7 @@ import {
   reminder,
   summaryLine,
 } from "./prompt.ts";
-import { claudePid, isUnlisted, readSessionFile, safeConfig, sessionFileOf, stateOf } from "./session.ts";
+import { claudePid, expectsInbox, isUnlisted, readSessionFile, safeConfig, sessionFileOf, stateOf } from "./session.ts";
 
 /** The fields of a hook's stdin that are used here; all are optional, for versions differ. */
 export interface HookInput {
@@ -128,7 +128,7 @@ async function sessionEnd(pid: number, input: HookInput): Promise<HookOutput> {
 
 /** Confirms what a bell has put into this prompt, and hands over the rest of the mailbox with it. */
 async function userPromptSubmit(peer: Peer, prompt: string): Promise<HookOutput> {
-  if (isNotice(prompt)) clearPosted(peer.id, NOTICE_POSTED);
+  const held = isNotice(prompt) ? heldFor(peer) : [];
   const names = framedNames(prompt);
   const inPrompt = names.map((unique) => confirm(peer, unique));
   if (inPrompt.length && isFramed(prompt) && inPrompt.every((found) => found === "again")) {
@@ -136,7 +136,7 @@ async function userPromptSubmit(peer: Peer, prompt: string): Promise<HookOutput>
     return { json: { decision: "block", reason: "claudemesh: this mail has already been shown to this session." } };
   }
   const arrived = names.flatMap((unique) => readSeen(peer.id, `${unique}:2,S`) ?? []);
-  const handed = await hand("UserPromptSubmit", peer, () => true, arrived);
+  const handed = await hand("UserPromptSubmit", peer, () => true, { arrived, held });
   if (!handed.shown && !inPrompt.length && isNotice(prompt)) {
     log("empty-bell-blocked", peer.id);
     return {
@@ -163,21 +163,32 @@ function confirm(peer: Peer, unique: string): "first" | "again" | "unknown" {
   return "unknown";
 }
 
-/** Collects what `wanted` accepts, as much as one hook may say, and words it; the user is told of `arrived` as well. */
+/** The letters that the supervisor holds for the notice it typed. */
+function heldFor(peer: Peer): Letter[] {
+  const names = heldForNotice(peer.id);
+  clearPosted(peer.id, NOTICE_POSTED);
+  return names.flatMap((unique) => readSeen(peer.id, `${unique}:2,`) ?? []);
+}
+
+/**
+ * Collects what `wanted` accepts, as much as one hook may say, and words it after what is `held` already; the user is
+ * told of what has `arrived` in the prompt as well.
+ */
 async function hand(
   event: string,
   peer: Peer,
   wanted: (letter: Letter) => boolean,
-  arrived: Letter[] = [],
+  { arrived, held }: { arrived: Letter[]; held: Letter[] } = { arrived: [], held: [] },
 ): Promise<HookOutput> {
   if (!safeConfig().bells.includes("hooks") && event !== "UserPromptSubmit") return {};
   if (event === "UserPromptSubmit") await standStill(peer.id);
-  let room = CONTEXT_LIMIT;
-  const letters = take(peer.id, (letter) => {
+  let room = CONTEXT_LIMIT - held.reduce((sum, letter) => sum + frameLength(letter), 0);
+  const taken = take(peer.id, (letter) => {
     if (!wanted(letter)) return false;
     room -= frameLength(letter);
     return room > 0 || "stop";
   });
+  const letters = [...held, ...taken];
   const systemMessage = summaryLine([...arrived, ...letters]);
   if (!letters.length) return arrived.length ? { json: { systemMessage } } : {};
   return {
@@ -205,15 +216,20 @@ function remind(peer: Peer): HookOutput {
   return open.length ? { json: output("Stop", { additionalContext: reminder(open) }) } : {};
 }
 
+/** How long, in ms, the inbox bell, which is quicker, gets before this one wakes the session. */
+const BETTER_FIRST = 3000;
+
 /** Claude Code's own watcher saw the bell: wake the session, but only if it is idle and there is mail. */
-function fileChanged(peer: Peer, input: HookInput): HookOutput {
+async function fileChanged(peer: Peer, input: HookInput): Promise<HookOutput> {
   const box = mailbox(peer.id);
   if (input.file_path !== undefined && input.file_path !== bellFile(box)) return {};
-  if (!safeConfig().bells.includes("watcher") || stateOf(peer).state !== "idle") return {};
-  const waiting = peek(peer.id).letters;
-  if (!waiting.some(isWaking)) return {};
+  if (!safeConfig().bells.includes("watcher")) return {};
+  const waits = () => stateOf(peer).state === "idle" && peek(peer.id).letters.some(isWaking);
+  const end = Date.now() + (expectsInbox(peer) ? BETTER_FIRST : 0);
+  while (waits() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
+  if (!waits()) return {};
   notePosted(peer.id, NOTICE_POSTED);
-  return { stderr: `${notice(waiting)}\n`, exit: 2 };
+  return { stderr: `${notice(peek(peer.id).letters)}\n`, exit: 2 };
 }
 
 /** The hooks' own view of what the session is doing, for clients that keep no status. */

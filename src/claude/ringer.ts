@@ -24,6 +24,7 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 
 /** Takes back what was collected for a bell that did not ring after all: no hook needs to look for it. */
 export function unpost(id: string, letters: Letter[]): void {
+  if (letters.length) clearPosted(id, NOTICE_POSTED);
   for (const { unique } of letters) {
     clearPosted(id, unique);
     putBack(mailbox(id), unique);

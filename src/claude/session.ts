@@ -92,6 +92,11 @@ export function hasMailServer(peer: Peer): boolean {
   return peer.mcp !== undefined && isLocal(peer) && isRunning(peer.mcp) && [...ancestors(peer.mcp)].includes(peer.pid);
 }
 
+/** True if the session has an inbox socket that its mail server, which may be just starting, will ring at. */
+export function expectsInbox(peer: Peer): boolean {
+  return safeConfig().bells.includes("inbox") && sessionOf(peer)?.socket !== undefined;
+}
+
 /** The fastest bell that can reach the session now; `hooks` means: with its next turn or prompt. */
 export function bellOf(peer: Peer): Bell | undefined {
   if (!isAlive(peer)) return undefined;

@@ -1,23 +1,21 @@
 // The supervisor's bell: chooses what to type and holds it as collected until the prompt hook has seen it. How to type
 // safely is the typist's business; it comes in as a function. A better bell goes first.
 
-import { mailbox } from "../mesh/home.ts";
 import { log } from "../mesh/log.ts";
-import { locate } from "../mesh/maildir.ts";
+import { isOurName } from "../mesh/maildir.ts";
 import { readPeer } from "../mesh/peers.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { oneAtATime } from "../mesh/watch.ts";
 import { NOTICE_POSTED, notePosted } from "./posted.ts";
-import { frame, notice, SENTINEL, shortFrame, summaryLine } from "./prompt.ts";
-import { CONFIRM, confirmed, type Ringer, unpost } from "./ringer.ts";
-import { bellOf, safeConfig, stateOf } from "./session.ts";
+import { CONTEXT_LIMIT, frame, frameLength, notice, SENTINEL, shortFrame, summaryLine } from "./prompt.ts";
+import { confirmed, type Ringer, unpost } from "./ringer.ts";
+import { expectsInbox, safeConfig, stateOf } from "./session.ts";
 
 /** Types a prompt; `begin` is called when the way is clear, false from it calls it off. */
 export type Type = (text: string, begin?: () => boolean) => Promise<"entered" | "not clear" | "withdrawn">;
 
 /** How long, in ms, the inbox socket gets before typing is tried in its place. */
 const BETTER_FIRST = 6000;
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** A ringer that types. `tell` is called once with what could not be typed. */
 export function createTypingBell(id: string, type: Type, tell: (words: string) => void): Ringer {
@@ -41,7 +39,7 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
     }
     waitingSince ??= Date.now();
     const wait = waitingSince + BETTER_FIRST - Date.now();
-    if (bellOf(peer) === "inbox" && wait > 0) return again(wait);
+    if (expectsInbox(peer) && wait > 0) return again(wait);
     if (Date.now() < notBefore) return;
     if (await deliver(waking)) misses = 0;
     else {
@@ -59,32 +57,41 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
     const { inject } = safeConfig();
     const [only, ...more] = waking;
     if (!only) return true;
-    const whole = inject === "body" ? frame(only) : inject === "auto" && !more.length ? shortFrame(only) : undefined;
-    if (whole === undefined) return announce(inject === "sentinel" ? SENTINEL : notice(waking), waking);
+    // Another program's name changes when the letter is collected: then what is typed can't carry it.
+    const isWhole = isOurName(only.unique) && (inject === "body" || (inject === "auto" && !more.length));
+    const whole = isWhole ? (inject === "body" ? frame(only) : shortFrame(only)) : undefined;
+    if (whole === undefined) return announce(waking);
+    return hold(whole, [only], (names) => names.forEach((name) => void notePosted(id, name)));
+  }
+
+  /** Types one line and holds the letters that it announces; the prompt hook attaches them. */
+  async function announce(waking: Letter[]): Promise<boolean> {
+    let room = CONTEXT_LIMIT;
+    const some = waking.filter((letter) => {
+      room -= frameLength(letter);
+      return room > 0;
+    });
+    const line = safeConfig().inject === "sentinel" ? SENTINEL : notice(some);
+    return hold(line, some, (names) => notePosted(id, NOTICE_POSTED, names));
+  }
+
+  /** Types a text once the letters it stands for have been collected, and waits until the hook has seen them. */
+  async function hold(text: string, letters: Letter[], post: (names: string[]) => void): Promise<boolean> {
     let taken: Letter[] = [];
     let typed: Awaited<ReturnType<Type>> = "not clear";
     try {
-      typed = await type(whole, () => {
-        taken = take(id, (letter) => letter.unique === only.unique);
-        for (const { unique } of taken) notePosted(id, unique);
-        return taken.length > 0;
+      typed = await type(text, () => {
+        taken = take(id, ({ unique }) => letters.some((l) => l.unique === unique));
+        // Less than was announced: another bell was quicker with the rest.
+        if (taken.length !== letters.length) return false;
+        post(taken.map(({ unique }) => unique));
+        return true;
       });
     } finally {
       if (typed !== "entered") unpost(id, taken);
     }
-    if (typed !== "not clear") log("typed", id, typed, only.unique);
+    if (typed !== "not clear") log("typed", id, typed, ...taken.map(({ unique }) => unique));
     return typed === "entered" && confirmed(id, taken);
-  }
-
-  /** Types one line; the prompt hook attaches the letters, which stay in new/ until then. */
-  async function announce(line: string, waking: Letter[]): Promise<boolean> {
-    notePosted(id, NOTICE_POSTED);
-    const typed = await type(line);
-    if (typed !== "not clear") log("typed", id, typed, `${waking.length} announced`);
-    if (typed !== "entered") return false;
-    const waits = () => waking.some((l) => locate(mailbox(id), l.unique)?.at === "new");
-    for (const end = Date.now() + CONFIRM; waits() && Date.now() < end; ) await pause(20);
-    return !waits();
   }
 
   const { look, settled } = oneAtATime("type", round);

@@ -18,7 +18,7 @@ export async function locked<T>(name: string, section: () => T): Promise<T> {
       realpath: false,
       stale: 5000,
       update: 2000,
-      retries: { retries: 200, factor: 1, minTimeout: 20, maxTimeout: 60, randomize: true },
+      retries: { retries: 250, factor: 1, minTimeout: 30, maxTimeout: 60, randomize: true },
       // The default throws from a timer, after a laptop's sleep for example.
       onCompromised: (error) => log("lock-lost", name, error.message),
     });

@@ -62,7 +62,7 @@ describe("the demo", () => {
       args: [demo],
       cwd: where.home.home,
       env: where.env,
-      cols: 100,
+      cols: 140,
       rows: 32,
     });
     onTestFinished(() => kill(terminal.pid, "SIGTERM"));
