@@ -60,7 +60,7 @@ const notPastes: [before: string, after: string, text: string][] = [
   ["idle-fresh", "pasted-1500", mail],
   ["idle-fresh", "shell-command", "ls"],
   ["idle-fresh", "pasted-title", mail],
-  ["idle-after-turn", "draft-recalled", "hello FAKE_SAY:hi there"],
+  ["idle-after-turn", "draft-recalled", "hello DEMO_SAY:hi there"],
   ["idle-after-turn", "running-draft", "draft mid turn"],
   ["idle-fresh", "idle-fresh", mail],
 ];

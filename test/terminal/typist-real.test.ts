@@ -1,19 +1,18 @@
-// The typist at the real Claude Code. CLAUDEMESH_TEST_CLAUDE is the path of the client to be tried.
+// The typist at the real Claude Code, both pinned versions.
 
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { judgeScreen, showsPasted } from "../../src/claude/screen.ts";
 import { createKeyboard } from "../../src/terminal/keyboard.ts";
 import { openPty } from "../../src/terminal/pty.ts";
 import { createScreenModel, type Screen } from "../../src/terminal/screen-model.ts";
 import { createTypist } from "../../src/terminal/typist.ts";
-import { clientEnv, seedHome } from "../real/client.ts";
+import { claudeBinary, clientEnv, seedHome, versions } from "../real/client.ts";
 import { messageText } from "../real/conversation.ts";
 import { startFakeApi } from "../real/fake-api.ts";
 import { tempHome, until } from "../temp-home.ts";
 
-const claude = process.env.CLAUDEMESH_TEST_CLAUDE;
-if (!claude) console.log("typist-real: skipped; set CLAUDEMESH_TEST_CLAUDE to the path of a claude to run it");
+let claude = "";
 
 const mail = "claudemesh mail from web: rerun the migration check on the staging copy, and send me the failing tables";
 
@@ -25,7 +24,7 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
   onTestFinished(() => api.stop());
   seedHome(home.home, { trust: [cwd], settings });
   const size = { cols, rows: 30 };
-  const pty = await openPty({ file: claude ?? "", args: [], env: clientEnv(home.home, api), cwd }, size);
+  const pty = await openPty({ file: claude, args: [], env: clientEnv(home.home, api), cwd }, size);
   let ended = false;
   pty.onExit(() => {
     ended = true;
@@ -101,7 +100,11 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
   });
 }
 
-describe.skipIf(!claude)("the typist at the real client", { timeout: 90_000 }, () => {
+describe.each(versions)("the typist at the real client %s", { timeout: 90_000 }, (version) => {
+  beforeAll(async () => {
+    claude = await claudeBinary(version);
+  }, 600_000);
+
   it("submits at an empty box: a fresh one, after a turn, several lines, a long text", async () => {
     const { type, prompts, status } = await start();
     for (const text of [
