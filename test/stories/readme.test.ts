@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parse } from "../../src/mesh/message.ts";
+import type { Peer } from "../../src/mesh/peers.ts";
 import { cli, type TempHome, tempHome, until } from "../temp-home.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
@@ -78,6 +79,14 @@ describe("the README", () => {
     const now = (message.date?.getTime() ?? 0) + 3000;
     const letter = { message, unique: "1763708400.M123456P4242Q1.laptop", path: "" };
     expect(block("claudemesh mail: task from web (")).toBe(`${frame(letter, now)}\n`);
+  });
+
+  it("shows the words as they are: what a session is told at its start, and what each tool says of itself", async () => {
+    const { primer } = await import("../../src/claude/prompt.ts");
+    const { TOOLS } = await import("../../src/claude/tools.ts");
+    expect(readme).toContain(`\n> ${primer({ name: "api", id: "7k3p9q2x" } as Peer)}\n`);
+    expect(TOOLS).toHaveLength(10);
+    for (const { name, description } of TOOLS) expect(readme).toContain(`\n- \`${name}\`: ${description}\n`);
   });
 
   it("has a status line recipe that prints the badge", async () => {
