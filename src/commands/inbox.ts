@@ -7,9 +7,11 @@ import { ownPeer } from "../claude/session.ts";
 import { ignore, MeshError } from "../errors.ts";
 import { findPeer } from "../mesh/address.ts";
 import { mailbox } from "../mesh/home.ts";
+import { recover } from "../mesh/maildir.ts";
 import { uniqueNameOf } from "../mesh/message.ts";
 import { markSeen } from "../mesh/owed.ts";
 import { type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
+import { ORPHANED } from "../mesh/sweep.ts";
 import { print, say } from "../print.ts";
 
 /** Prints unread mail, oldest first; with `--thread <id>` every letter of that thread in this mailbox. */
@@ -22,6 +24,8 @@ export async function run([who]: string[], options: Record<string, unknown>): Pr
       `can't take the mail of ${who}: it is not yours`,
       `look at it with: claudemesh inbox ${who} --peek`,
     );
+  // What a reader that died had in its hands is unread again.
+  if (id === own) recover(mailbox(id), ORPHANED);
   await standStill(id);
   const peeking = Boolean(options.peek) || options.thread !== undefined;
   const found =

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { collect } from "../../src/mesh/maildir.ts";
 import { finish, standIn } from "../claude/stand-in.ts";
 import { box, letter } from "../mesh/temp-mesh.ts";
 import { cli, tempHome } from "../temp-home.ts";
@@ -24,6 +25,18 @@ describe("inbox", () => {
       stdout: "",
       stderr: "claudemesh: no mail\n",
     });
+  });
+
+  it("gives again what a reader that died half a minute ago had in its hands, and not what one has now", async () => {
+    const home = tempHome();
+    const api = await standIn(home);
+    const [dead, held] = [letter(api.box, { body: "of the dead" }), letter(api.box, { body: "of the living" })];
+    for (const unique of [dead, held]) collect(api.box, unique);
+    const then = Date.now() / 1000 - 31;
+    utimesSync(join(api.box, "cur", `${dead}:2,`), then, then);
+    const { stdout } = await home.run(["inbox", "--json"], { env: api.env });
+    expect(JSON.parse(stdout)).toMatchObject([{ message_id: idOf(dead), body: "of the dead" }]);
+    expect(api.room("cur")).toEqual([`${dead}:2,S`, `${held}:2,`].sort());
   });
 
   it("as JSON is an array of letters, whose files are where it says", async () => {
