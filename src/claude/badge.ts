@@ -1,6 +1,6 @@
 // The status line for one launch, by --settings.
 
-import { errnoOf } from "../errors.ts";
+import { MeshError } from "../errors.ts";
 import { otherSettings, peekSettings, pluginFolder, scopeOf } from "./plugin.ts";
 import { statusLineCommand } from "./settings.ts";
 
@@ -16,7 +16,7 @@ export function badgeArguments(args: string[]): string[] {
     const project = scopeOf(true);
     files = [...files, project.settings, ...otherSettings(project)];
   } catch (error) {
-    if (errnoOf(error) !== "USAGE") throw error;
+    if (!(error instanceof MeshError) || error.code !== "USAGE") throw error;
   }
   if (files.some((path) => "statusLine" in peekSettings(path))) return [];
   const statusLine = { type: "command", command: statusLineCommand(pluginFolder()), refreshInterval: 2 };

@@ -3,7 +3,7 @@
 
 import { MeshError } from "../errors.ts";
 import { type Recipient, resolveAddress } from "../mesh/address.ts";
-import { type Address, hostName, type Kind, type Priority, subjectOf } from "../mesh/message.ts";
+import { type Address, DEFAULT_PRIORITY, hostName, type Kind, type Priority, subjectOf } from "../mesh/message.ts";
 import { notifyHuman, notifyOfLetter } from "../mesh/notify.ts";
 import type { Peer } from "../mesh/peers.ts";
 import { type State as ReceiptState, receiptIn } from "../mesh/receive.ts";
@@ -70,7 +70,7 @@ export async function dispatch(order: Dispatch): Promise<Dispatched> {
   }
   const before = new Map(to.map((r) => [r.id, r.peer && stateOf(r.peer)]));
   const kind = order.kind ?? "task";
-  const { kind: _kind, priority, expires } = order;
+  const { priority, expires } = order;
   const sent = send({
     from: addressOf(from),
     to,
@@ -81,7 +81,7 @@ export async function dispatch(order: Dispatch): Promise<Dispatched> {
     ...(expires ? { expires } : {}),
   });
   for (const { id } of to) if (id === "you") notifyOfLetter(sent.unique, addressOf(from).name, subjectOf(order.body));
-  const waking = (priority ?? (kind === "note" ? "low" : "next")) !== "low";
+  const waking = (priority ?? DEFAULT_PRIORITY[kind]) !== "low";
   if (waking && [...before.values()].some((s) => s?.state === "idle")) await settle(sent, SETTLE);
   for (const r of to)
     if (waking && r.peer && before.get(r.id)?.state === "idle" && ["hooks", undefined].includes(bellOf(r.peer)))

@@ -3,7 +3,9 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { ignore } from "../errors.ts";
+import { safeConfig } from "../mesh/config.ts";
 import { FILE_MODE, mailbox } from "../mesh/home.ts";
 import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
@@ -26,7 +28,7 @@ import {
   reminder,
   summaryLine,
 } from "./prompt.ts";
-import { claudePid, expectsInbox, isUnlisted, readSessionFile, safeConfig, sessionFileOf, stateOf } from "./session.ts";
+import { claudePid, expectsInbox, isUnlisted, readSessionFile, sessionFileOf, stateOf } from "./session.ts";
 
 /** The fields of a hook's stdin that are used here; all are optional, for versions differ. */
 export interface HookInput {
@@ -226,7 +228,7 @@ async function fileChanged(peer: Peer, input: HookInput): Promise<HookOutput> {
   if (!safeConfig().bells.includes("watcher")) return {};
   const waits = () => stateOf(peer).state === "idle" && peek(peer.id).letters.some(isWaking);
   const end = Date.now() + (expectsInbox(peer) ? BETTER_FIRST : 0);
-  while (waits() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
+  while (waits() && Date.now() < end) await pause(50);
   if (!waits()) return {};
   notePosted(peer.id, NOTICE_POSTED);
   return { stderr: `${notice(peek(peer.id).letters)}\n`, exit: 2 };

@@ -1,6 +1,7 @@
 // The session's own MCP server, on stdio: the tools, and the ringer for its inbox socket. A child of claude, found by
 // its parents; it stays right over /clear and /resume because it goes by the process, and never outlives it.
 
+import { setTimeout as pause } from "node:timers/promises";
 import { McpServer, type ToolCallback } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import { MeshError } from "../errors.ts";
@@ -17,8 +18,6 @@ import { TOOLS } from "./tools.ts";
 
 /** How long, in ms, the session's own SessionStart hook gets to register it: it knows more than we do. */
 const HOOK_FIRST = 5000;
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
 /** Serves until stdin ends or claude is gone. `version` is the package's. */
 export async function serve(version: string): Promise<void> {
   const pid = claudePid();

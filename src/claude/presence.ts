@@ -1,6 +1,7 @@
 // What a session's own MCP server (and, while that is missing, its supervisor) does all along: beat, follow the session
 // file, ring for mail. One watcher on the mailbox, one on the session file, one slow timer.
 
+import { safeConfig } from "../mesh/config.ts";
 import { mailbox } from "../mesh/home.ts";
 import { noticeDeaths, publish, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
@@ -12,7 +13,7 @@ import { peek } from "../mesh/receive.ts";
 import { sweep, sweepMailbox } from "../mesh/sweep.ts";
 import { type Watch, watch } from "../mesh/watch.ts";
 import { summaryLine } from "./prompt.ts";
-import { safeConfig, sessionOf } from "./session.ts";
+import { sessionOf } from "./session.ts";
 
 const SWEEP = 3_600_000;
 

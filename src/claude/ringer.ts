@@ -2,6 +2,8 @@
 // file. A post is held as collected until the UserPromptSubmit hook has seen it; unseen after 3 s, it is put back.
 // Nothing is ever queued inside the client: while it is busy or at a dialog, the mail stays in new/.
 
+import { setTimeout as pause } from "node:timers/promises";
+import { safeConfig } from "../mesh/config.ts";
 import { mailbox } from "../mesh/home.ts";
 import { log } from "../mesh/log.ts";
 import { locate, putBack, ring } from "../mesh/maildir.ts";
@@ -11,7 +13,7 @@ import { oneAtATime } from "../mesh/watch.ts";
 import { post } from "./inbox-socket.ts";
 import { clearPosted, NOTICE_POSTED, notePosted } from "./posted.ts";
 import { BODY_LIMIT, frameLength, frames, notice } from "./prompt.ts";
-import { safeConfig, sessionOf, stateOf } from "./session.ts";
+import { sessionOf, stateOf } from "./session.ts";
 
 /** How long, in ms, a post may take to be seen by the hook. */
 export const CONFIRM = 3000;
@@ -19,8 +21,6 @@ export const CONFIRM = 3000;
 const PACE = 1000;
 /** After a post that never arrived the socket is left alone for so many ms. */
 const MISTRUST = 60_000;
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Takes back what was collected for a bell that did not ring after all: no hook needs to look for it. */
 export function unpost(id: string, letters: Letter[]): void {

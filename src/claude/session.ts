@@ -5,7 +5,7 @@ import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { ignore } from "../errors.ts";
-import { type Bell, DEFAULTS, readConfig } from "../mesh/config.ts";
+import { type Bell, safeConfig } from "../mesh/config.ts";
 import { readJsonObject } from "../mesh/files.ts";
 import { mailbox } from "../mesh/home.ts";
 import { isAlive, isLocal, listPeers, type Peer, peerOfProcess } from "../mesh/peers.ts";
@@ -100,7 +100,7 @@ export function expectsInbox(peer: Peer): boolean {
 /** The fastest bell that can reach the session now; `hooks` means: with its next turn or prompt. */
 export function bellOf(peer: Peer): Bell | undefined {
   if (!isAlive(peer)) return undefined;
-  const { bells } = safeConfig();
+  const { bells, inject } = safeConfig();
   const session = sessionOf(peer);
   if (bells.includes("inbox") && session?.socket && hasMailServer(peer)) return "inbox";
   if (
@@ -108,20 +108,11 @@ export function bellOf(peer: Peer): Bell | undefined {
     peer.supervisor &&
     isLocal(peer) &&
     isRunning(peer.supervisor) &&
-    safeConfig().inject !== "never"
+    inject !== "never"
   )
     return "supervisor";
   if (bells.includes("watcher") && isAtLeast(session?.version ?? peer.client, "2.1.83")) return "watcher";
   return bells.includes("hooks") ? "hooks" : undefined;
-}
-
-/** The configuration, or the defaults where it can't be used: for roads that must not stop. */
-export function safeConfig(): ReturnType<typeof readConfig> {
-  try {
-    return readConfig();
-  } catch {
-    return DEFAULTS;
-  }
 }
 
 /** The pid of the claude that this process runs under; undefined outside one. Never a hook's, a shell's or a server's. */

@@ -1,6 +1,7 @@
 // The supervisor's bell: chooses what to type and holds it as collected until the prompt hook has seen it. How to type
 // safely is the typist's business; it comes in as a function. A better bell goes first.
 
+import { safeConfig } from "../mesh/config.ts";
 import { log } from "../mesh/log.ts";
 import { isOurName } from "../mesh/maildir.ts";
 import { readPeer } from "../mesh/peers.ts";
@@ -9,7 +10,7 @@ import { oneAtATime } from "../mesh/watch.ts";
 import { NOTICE_POSTED, notePosted } from "./posted.ts";
 import { CONTEXT_LIMIT, frame, frameLength, notice, SENTINEL, shortFrame, summaryLine } from "./prompt.ts";
 import { confirmed, type Ringer, unpost } from "./ringer.ts";
-import { expectsInbox, safeConfig, stateOf } from "./session.ts";
+import { expectsInbox, stateOf } from "./session.ts";
 
 /** Types a prompt; `begin` is called when the way is clear, false from it calls it off. */
 export type Type = (text: string, begin?: () => boolean) => Promise<"entered" | "not clear" | "withdrawn">;

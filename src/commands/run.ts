@@ -4,9 +4,10 @@
 import { join } from "node:path";
 import { badgeArguments } from "../claude/badge.ts";
 import { pluginFolder } from "../claude/plugin.ts";
-import { claudeDir, safeConfig } from "../claude/session.ts";
+import { claudeDir } from "../claude/session.ts";
 import type { Type } from "../claude/typing-bell.ts";
 import { MeshError } from "../errors.ts";
+import { safeConfig } from "../mesh/config.ts";
 import { removeEmpty } from "../mesh/files.ts";
 import { openHome } from "../mesh/home.ts";
 import { leave } from "../mesh/join.ts";

@@ -79,3 +79,12 @@ export function readConfig(): Config {
       );
   return { ...DEFAULTS, ...given };
 }
+
+/** The configuration, or the defaults where it can't be used: for roads that must not stop. */
+export function safeConfig(): Config {
+  try {
+    return readConfig();
+  } catch {
+    return DEFAULTS;
+  }
+}

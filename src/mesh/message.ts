@@ -51,7 +51,8 @@ export interface Message {
 /** The largest message file, in bytes, that is sent or shown. */
 export const MAX_BYTES = 1024 * 1024;
 
-const DEFAULT_PRIORITY: Record<Kind, Priority> = {
+/** How soon a message of a kind is shown unless it says otherwise. */
+export const DEFAULT_PRIORITY: Record<Kind, Priority> = {
   task: "next",
   note: "low",
   question: "now",

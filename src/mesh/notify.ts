@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { accessSync, closeSync, constants, openSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { errnoOf, ignore } from "../errors.ts";
-import { readConfig } from "./config.ts";
+import { safeConfig } from "./config.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 import { log } from "./log.ts";
 
@@ -52,13 +52,7 @@ function canRun(file: string): boolean {
 }
 
 /** True unless config.json says `"notify": false`. */
-export function mayNotify(): boolean {
-  try {
-    return readConfig().notify;
-  } catch {
-    return true;
-  }
-}
+export const mayNotify = (): boolean => safeConfig().notify;
 
 /** True for the first who asks: it is the one to tell the human of this letter. */
 export function claimRing(unique: string): boolean {

@@ -2,6 +2,7 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { errnoOf, ignore, MeshError } from "../errors.ts";
 import { isAwaited } from "./awaited.ts";
 import { bounce, bury, findDead } from "./dead.ts";
@@ -116,16 +117,15 @@ export function takeAnswer(id: string, question: string): Letter | undefined {
 /** The letter of this unique name, read or not; undefined if there is none, or it is no letter. */
 export function readLetter(id: string, unique: string): Letter | undefined {
   const place = locate(mailbox(id), unique);
-  const found = place && examine(place.path, unique, true);
-  return typeof found === "object" && "message" in found
-    ? { message: found.message, unique, path: place?.path ?? "" }
-    : undefined;
+  return place && letterAt(place.path, unique);
 }
 
 /** The letter behind a file name in cur/, whatever its flags; undefined if it can't be read as one. */
 export function readSeen(id: string, name: string): Letter | undefined {
-  const unique = name.replace(/:2,[A-Z]*$/, "");
-  const path = join(mailbox(id), "cur", name);
+  return letterAt(join(mailbox(id), "cur", name), name.replace(/:2,[A-Z]*$/, ""));
+}
+
+function letterAt(path: string, unique: string): Letter | undefined {
   const found = examine(path, unique, true);
   return typeof found === "object" && "message" in found ? { message: found.message, unique, path } : undefined;
 }
@@ -133,7 +133,7 @@ export function readSeen(id: string, name: string): Letter | undefined {
 /** Resolves once no file in new/ is younger than STILL, at most after `ms`. For callers that may wait for a drop. */
 export async function standStill(id: string, ms: number = 3 * STILL): Promise<void> {
   const end = Date.now() + ms;
-  while (peek(id).unready > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (peek(id).unready > 0 && Date.now() < end) await pause(20);
 }
 
 export type State = "queued" | "collected" | "seen" | "answered" | "expired" | "refused" | "dead";

@@ -1,5 +1,6 @@
 // The only road in: resolve → compose → deliver. A send is acknowledged only when the letter is on disk, flushed.
 
+import { setTimeout as pause } from "node:timers/promises";
 import { MeshError } from "../errors.ts";
 import type { Recipient } from "./address.ts";
 import { checkSend, countSend } from "./brakes.ts";
@@ -65,11 +66,11 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
   return { unique, message_id: messageIdOf(unique), to };
 }
 
-/** Waits until the letter has left new/ of the first recipient, at most `ms`. */
+/** Waits until the letter has left new/ of every recipient, at most `ms`. */
 export async function settle({ unique, to }: Sent, ms: number): Promise<void> {
   const end = Date.now() + ms;
   const moved = () => to.every((r) => locate(mailbox(r.id), unique)?.at !== "new");
-  while (!moved() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!moved() && Date.now() < end) await pause(5);
 }
 
 /** The letter is there, whatever becomes of the brakes' ledger. */
