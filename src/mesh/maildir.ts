@@ -93,17 +93,21 @@ export function collect(box: string, name: string, unique: string = name): boole
   });
 }
 
-export type Place = { at: "new"; path: string } | { at: "cur"; path: string; flags: string };
+/** `since`: when the file came to this place and these flags. */
+export type Place = { path: string; since: Date } & ({ at: "new" } | { at: "cur"; flags: string });
 
 /** Where a message lies in this mailbox, or undefined. Costs a few stats, whatever the mailbox holds. */
 export function locate(box: string, unique: string): Place | undefined {
-  const exists = (path: string) => ignore(["ENOENT", "ENOTDIR"], () => lstatSync(path)) !== undefined;
+  const since = (path: string) => ignore(["ENOENT", "ENOTDIR"], () => lstatSync(path).ctime);
   // Twice: a message that moves between two of the looks would otherwise seem to be nowhere.
   for (let look = 0; look < 2; look++) {
-    if (exists(newPath(box, unique))) return { at: "new", path: newPath(box, unique) };
+    const path = newPath(box, unique);
+    const arrived = since(path);
+    if (arrived) return { at: "new", path, since: arrived };
     for (const flags of FLAG_SETS) {
       const path = curPath(box, unique, flags);
-      if (exists(path)) return { at: "cur", path, flags };
+      const moved = since(path);
+      if (moved) return { at: "cur", path, flags, since: moved };
     }
   }
   return undefined;

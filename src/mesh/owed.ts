@@ -9,7 +9,7 @@ import { bounce } from "./dead.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 import { log } from "./log.ts";
 import { locate, mark } from "./maildir.ts";
-import { type Letter, readSeen } from "./receive.ts";
+import { type Letter, readLetter } from "./receive.ts";
 
 const ROOMS = ["owed", "told"] as const;
 const list = (id: string, room: string) => ignore(["ENOENT"], () => readdirSync(join(mailbox(id), room))) ?? [];
@@ -52,7 +52,7 @@ function open(id: string, room: string): Letter[] {
     .flatMap((unique) => {
       const place = locate(mailbox(id), unique);
       const isOpen = place?.at === "cur" && !place.flags.includes("R");
-      const letter = isOpen ? readSeen(id, `${unique}:2,${place.flags}`) : undefined;
+      const letter = isOpen ? readLetter(id, unique) : undefined;
       if (!letter && place?.at !== "new") settleAnswer(id, unique);
       return letter ?? [];
     });

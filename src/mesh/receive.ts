@@ -116,17 +116,24 @@ export function takeAnswer(id: string, question: string): Letter | undefined {
 
 /** The letter of this unique name, read or not; undefined if there is none, or it is no letter. */
 export function readLetter(id: string, unique: string): Letter | undefined {
-  const place = locate(mailbox(id), unique);
-  return place && letterAt(place.path, unique);
+  // Again: its flags may change between the look and the reading.
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const place = locate(mailbox(id), unique);
+    if (!place) return undefined;
+    const found = examine(place.path, unique, true);
+    if (found !== "gone") return letterOf(found, unique, place.path);
+  }
+  return undefined;
 }
 
 /** The letter behind a file name in cur/, whatever its flags; undefined if it can't be read as one. */
 export function readSeen(id: string, name: string): Letter | undefined {
-  return letterAt(join(mailbox(id), "cur", name), name.replace(/:2,[A-Z]*$/, ""));
+  const path = join(mailbox(id), "cur", name);
+  const unique = name.replace(/:2,[A-Z]*$/, "");
+  return letterOf(examine(path, unique, true), unique, path);
 }
 
-function letterAt(path: string, unique: string): Letter | undefined {
-  const found = examine(path, unique, true);
+function letterOf(found: Found, unique: string, path: string): Letter | undefined {
   return typeof found === "object" && "message" in found ? { message: found.message, unique, path } : undefined;
 }
 
@@ -151,12 +158,11 @@ export interface Receipt {
 /** Where a message lies in one mailbox, as a fact; undefined if it is not there. */
 export function receiptIn(id: string, unique: string): Receipt | undefined {
   const place = locate(mailbox(id), unique);
-  const at = place && ignore(["ENOENT"], () => lstatSync(place.path).ctime);
-  if (!place || !at) return undefined;
+  if (!place) return undefined;
   const flags = place.at === "cur" ? place.flags : "";
   const state =
     place.at === "new" ? "queued" : flags.includes("R") ? "answered" : flags.includes("S") ? "seen" : "collected";
-  return { to: id, state, at, path: place.path };
+  return { to: id, state, at: place.since, path: place.path };
 }
 
 /** Every place where a message of this id (or unique name) lies. Throws MeshError NO_SUCH_MESSAGE if there is none. */

@@ -14,10 +14,10 @@ import {
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { bury } from "../../src/mesh/dead.ts";
-import { collect, listNew, mark, newPath, recover } from "../../src/mesh/maildir.ts";
+import { collect, curPath, listNew, locate, mark, newPath, recover } from "../../src/mesh/maildir.ts";
 import { compose, MAX_BYTES, messageIdOf, uniqueName } from "../../src/mesh/message.ts";
 import { markSeen } from "../../src/mesh/owed.ts";
-import { peek, readSeen, receiptIn, receipts, STILL, standStill, take } from "../../src/mesh/receive.ts";
+import { peek, readLetter, readSeen, receiptIn, receipts, STILL, standStill, take } from "../../src/mesh/receive.ts";
 import { send } from "../../src/mesh/send.ts";
 import { until } from "../temp-home.ts";
 import { box, draft, drop, inNode, letter, tempFolder, tempMesh, thrownBy } from "./temp-mesh.ts";
@@ -432,6 +432,29 @@ describe("receipts", () => {
     const home = tempMesh();
     letter(box(home, "api"));
     expect(thrownBy(() => receipts(id))).toMatchObject({ code: "NO_SUCH_MESSAGE" });
+  });
+
+  it("are had at every moment of a letter's way, and so is the letter", async () => {
+    const api = box(tempMesh(), "api");
+    const names = Array.from({ length: 300 }, () => letter(api, { body: "on its way" }));
+    const moving = inNode<boolean>(
+      `const { collect, mark } = await mesh("maildir");
+       const [box, ...names] = args;
+       for (const name of names) { collect(box, name); mark(box, name, "S"); mark(box, name, "R"); }
+       done(true);`,
+      { args: [api, ...names] },
+    );
+    let looks = 0;
+    for (let isOver = false; !isOver; looks++) {
+      isOver = receiptIn("api", names.at(-1) ?? "")?.state === "answered";
+      for (const name of names.filter((n) => locate(api, n)?.path !== curPath(api, n, "RS")).slice(0, 3)) {
+        expect(receiptIn("api", name), name).toBeDefined();
+        expect(readLetter("api", name)?.message.body, name).toBe("on its way");
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await moving).toBe(true);
+    expect(looks).toBeGreaterThan(10);
   });
 
   it("are had on a machine where there is no mesh yet", () => {
