@@ -12,10 +12,10 @@ import { log } from "../mesh/log.ts";
 import { bellOf as bellFile, collect, locate, mark, recover, ring } from "../mesh/maildir.ts";
 import { oweAnswer, remindOf } from "../mesh/owed.ts";
 import { type Peer, peerOfProcess } from "../mesh/peers.ts";
+import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { commandOf } from "../mesh/process.ts";
 import { isWaking, type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
-import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "./posted.ts";
 import {
   CONTEXT_LIMIT,
   framedNames,
@@ -190,7 +190,7 @@ async function hand(
     room -= frameLength(letter);
     return room > 0 || "stop";
   });
-  const letters = [...held, ...taken];
+  const letters = [...held, ...taken].sort((a, b) => (a.unique < b.unique ? -1 : 1));
   const systemMessage = summaryLine([...arrived, ...letters]);
   if (!letters.length) return arrived.length ? { json: { systemMessage } } : {};
   return {

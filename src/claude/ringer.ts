@@ -8,10 +8,10 @@ import { mailbox } from "../mesh/home.ts";
 import { log } from "../mesh/log.ts";
 import { locate, putBack, ring } from "../mesh/maildir.ts";
 import { type Peer, readPeer } from "../mesh/peers.ts";
+import { clearPosted, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { oneAtATime } from "../mesh/watch.ts";
 import { post } from "./inbox-socket.ts";
-import { clearPosted, NOTICE_POSTED, notePosted } from "./posted.ts";
 import { BODY_LIMIT, frameLength, frames, notice } from "./prompt.ts";
 import { sessionOf, stateOf } from "./session.ts";
 

@@ -9,6 +9,7 @@ import { bounce, bury, findDead } from "./dead.ts";
 import { inboxRoot, isOwnFile, mailbox } from "./home.ts";
 import { collect, curPath, isCollected, isOurName, isSafeName, listNew, locate, newPath } from "./maildir.ts";
 import { MAX_BYTES, type Message, messageIdOf, parse, uniqueName, uniqueNameOf } from "./message.ts";
+import { postedNames } from "./posted.ts";
 
 export interface Letter {
   message: Message;
@@ -83,12 +84,16 @@ export function expire(id: string, name: string, message: Message, reason: strin
 
 /**
  * Collects the letters that `wanted` accepts, oldest first; the caller shows them and then marks each `S`. It stops at
- * the first one that somebody else took meanwhile: that collector has the rest, and order is kept.
+ * the first one that somebody else took meanwhile: that collector has the rest. Who has a letter on its way through the
+ * client gets no later one shown before it. So each sender's order is kept.
  */
 export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): Letter[] {
   const box = mailbox(id);
   const taken: Letter[] = [];
-  for (const letter of peek(id).letters) {
+  const { letters } = peek(id);
+  const ahead = letters.length ? sendersAhead(id) : undefined;
+  for (const letter of letters) {
+    if (ahead?.has(senderOf(letter))) continue;
     const answer = wanted(letter);
     if (answer === "stop") break;
     if (!answer) continue;
@@ -101,6 +106,16 @@ export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): 
   }
   return taken;
 }
+
+const senderOf = ({ message }: Letter) => message.from?.id ?? "";
+
+/** Who has a letter that a bell has collected and no hook has seen yet. */
+const sendersAhead = (id: string) =>
+  new Set(
+    postedNames(id)
+      .flatMap((unique) => readSeen(id, `${unique}:2,`) ?? [])
+      .map(senderOf),
+  );
 
 /** Collects the answer to `question` (a unique name), or the bounce of it, for the one who waits for it. */
 export function takeAnswer(id: string, question: string): Letter | undefined {

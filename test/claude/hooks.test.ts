@@ -212,6 +212,35 @@ describe("UserPromptSubmit", () => {
     },
   );
 
+  it("keeps a sender's later letter back while an earlier one is on its way through the client", async () => {
+    const api = await standIn(tempHome());
+    const first = await collected(api);
+    posted(api, first);
+    const second = letter(api.box, { body: "the second" });
+    const other = letter(api.box, { body: "of another", from: { name: "db", id: "d8d0m2kq", host: "laptop" } });
+    const ended = await api.hook("UserPromptSubmit", { prompt: "what the user types meanwhile" });
+    expect(framedNames(context(ended))).toEqual([other]);
+    expect(api.room("new")).toEqual([second]);
+    const late = await api.hook("UserPromptSubmit", { prompt: frameOf(first) });
+    expect(framedNames(context(late))).toEqual([second]);
+    expect(api.room("cur")).toEqual([first, second, other].map(seen));
+  });
+
+  it("attaches to the watcher's notice what the supervisor holds for a notice of its own, oldest first", async () => {
+    const api = await standIn(tempHome());
+    const held = await collected(api);
+    mkdirSync(join(api.box, "posted"), { recursive: true });
+    writeFileSync(join(api.box, "posted", "notice"), `${held}\n`);
+    const later = letter(api.box, { body: "the second" });
+    expect((await api.hook("FileChanged", { file_path: join(api.box, "bell") })).code).toBe(2);
+    expect(framedNames(context(await api.hook("UserPromptSubmit woken", {}, { version: "2.1.197" })))).toEqual([
+      held,
+      later,
+    ]);
+    expect(api.room("cur")).toEqual([held, later].map(seen));
+    expect(api.room("posted")).toEqual([]);
+  });
+
   it("attaches the mail to the notice of it", async () => {
     const api = await standIn(tempHome());
     const unique = letter(api.box);

@@ -1,5 +1,6 @@
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -168,12 +169,16 @@ describe("collect, mark, put back", () => {
   it("locate finds every flag set there is, and new/", () => {
     const api = box(tempMesh(), "api");
     const unique = letter(api);
-    expect(locate(api, unique)).toEqual({ at: "new", path: newPath(api, unique) });
+    expect(locate(api, unique)).toMatchObject({
+      at: "new",
+      path: newPath(api, unique),
+      since: lstatSync(newPath(api, unique)).ctime,
+    });
     let path = newPath(api, unique);
     for (const flags of ["", "R", "S", "T", "RS", "RT", "ST", "RST"]) {
       renameSync(path, curPath(api, unique, flags));
       path = curPath(api, unique, flags);
-      expect(locate(api, unique)).toEqual({ at: "cur", path, flags });
+      expect(locate(api, unique)).toMatchObject({ at: "cur", path, flags, since: lstatSync(path).ctime });
     }
     expect(locate(api, "nothing")).toBeUndefined();
     expect(locate(join(api, "nobody"), unique)).toBeUndefined();

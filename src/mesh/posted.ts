@@ -1,10 +1,10 @@
 // inbox/<id>/posted/: what a bell has put on its way through the client, so that the prompt hook, which the sh script
 // starts only if it has something to do, looks for it.
 
-import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ignore } from "../errors.ts";
-import { FILE_MODE, mailbox, makeDir } from "../mesh/home.ts";
+import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 
 /** The note for a line that announces mail and carries none; in it the names of the letters held for it, if any. */
 export const NOTICE_POSTED = "notice";
@@ -13,7 +13,8 @@ export const NOTICE_POSTED = "notice";
 export function notePosted(id: string, name: string, held: string[] = []): void {
   const dir = join(mailbox(id), "posted");
   makeDir(dir);
-  writeFileSync(join(dir, name), held.join("\n"), { mode: FILE_MODE });
+  // Appended: two bells may announce at once, and what the one holds stays known when the other holds nothing.
+  appendFileSync(join(dir, name), held.map((unique) => `${unique}\n`).join(""), { mode: FILE_MODE });
 }
 
 /** It has arrived, or never will. */
@@ -25,4 +26,10 @@ export function clearPosted(id: string, name: string): void {
 export function heldForNotice(id: string): string[] {
   const text = ignore(["ENOENT"], () => readFileSync(join(mailbox(id), "posted", NOTICE_POSTED), "utf8"));
   return (text ?? "").split("\n").filter(Boolean);
+}
+
+/** The unique names of all letters that are on their way, or held for a notice that is; some may have arrived. */
+export function postedNames(id: string): string[] {
+  const notes = ignore(["ENOENT"], () => readdirSync(join(mailbox(id), "posted"))) ?? [];
+  return notes.flatMap((name) => (name === NOTICE_POSTED ? heldForNotice(id) : name));
 }
