@@ -95,13 +95,19 @@ function isAlive(pid: number): boolean {
 }
 
 /** True if the process is stopped (job control), false if it runs or is gone. */
-export function isStopped(pid: number): boolean {
+export const isStopped = (pid: number): boolean => stateLetter(pid) === "T";
+
+/** True if the process is gone, or dead and only not yet waited for. */
+export const hasEnded = (pid: number): boolean => ["", "Z", "X"].includes(stateLetter(pid));
+
+/** The state of a process as ps abbreviates it; empty if there is none. */
+function stateLetter(pid: number): string {
   try {
     if (process.platform !== "linux")
-      return execFileSync("ps", ["-o", "state=", "-p", String(pid)], { encoding: "utf8" }).startsWith("T");
+      return execFileSync("ps", ["-o", "state=", "-p", String(pid)], { encoding: "utf8" }).charAt(0);
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.charAt(stat.lastIndexOf(")") + 2) === "T";
+    return stat.charAt(stat.lastIndexOf(")") + 2);
   } catch {
-    return false;
+    return "";
   }
 }

@@ -4,7 +4,7 @@
 
 import { spawnSync } from "node:child_process";
 import { ignore } from "../errors.ts";
-import { startJobControl } from "./job-control.ts";
+import { hasEnded, startJobControl } from "./job-control.ts";
 import { createModes } from "./modes.ts";
 import { type Ending, type LoadNodePty, openPty, type Program, type Size } from "./pty.ts";
 
@@ -37,6 +37,9 @@ const FORWARDED = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
 const HIGH_WATER = 1 << 20;
 const BETWEEN_FRAMES_MS = 30;
 
+/** Of Node's streams only the handle inside knows how to write without waiting. */
+type WithHandle = { _handle?: { setBlocking?(on: boolean): void } };
+
 /** The exit status a shell reports for an ending: the code, or 128 + the signal. */
 export const statusOf = ({ code, signal }: Ending): number => (signal > 0 ? 128 + signal : code);
 
@@ -57,7 +60,11 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
   let ended = false;
 
   const signal = (name: NodeJS.Signals) => {
-    if (!ended) ignore(["ESRCH"], () => process.kill(pty.pid, name));
+    if (!ended) return void ignore(["ESRCH"], () => process.kill(pty.pid, name));
+    // Nobody reads the rest of the output: what would kill a program that is writing kills us.
+    setRaw(false);
+    stopForwarding();
+    process.kill(process.pid, name);
   };
   const hangUp = () => {
     if (!hungUp) signal("SIGHUP");
@@ -86,16 +93,26 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
   stdout.on("resize", resize).on("error", hangUp);
   const forward = FORWARDED.map((name) => [name, () => signal(name)] as const);
   for (const [name, listener] of forward) process.on(name, listener);
-  // node-pty closes the terminal 200 ms after the program's end, read or not.
+  const stopForwarding = () => {
+    for (const [name, listener] of forward) process.off(name, listener);
+  };
+  // Node's writes to a terminal wait: one that is not read (a stalled ssh, a held selection) would make us deaf.
+  (stdout as unknown as WithHandle)._handle?.setBlocking?.(false);
   let isPaused = false;
-  const drain = () => (isPaused ? pty.resume() : pty.readRest());
+  let isLast = false;
+  // node-pty closes the terminal 200 ms after the program's end, read or not.
+  const drain = () => {
+    if (!isPaused) return pty.readRest();
+    isLast ||= hasEnded(pty.pid);
+    if (isLast) pty.resume();
+  };
   process.on("SIGCHLD", drain);
 
   pty.onData((chunk) => {
     lastOutput = performance.now();
     modes.see(chunk);
     if (!hungUp) stdout.write(chunk);
-    if (stdout.writableLength > HIGH_WATER && !isPaused) {
+    if (stdout.writableLength > HIGH_WATER && !isPaused && !isLast) {
       pty.pause();
       isPaused = true;
       stdout.once("drain", () => {
@@ -116,7 +133,7 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
     stdin.off("data", input).off("error", hangUp).pause();
     stdout.off("resize", resize).off("error", hangUp);
     process.off("exit", leave).off("SIGCHLD", drain);
-    for (const [name, listener] of forward) process.off(name, listener);
+    stopForwarding();
     return { ...ending, status: statusOf(ending) };
   };
 
