@@ -90,6 +90,9 @@ function find(path: string): Found {
     const link = ignore(["ENOENT"], () => lstatSync(path));
     if (!link) return { target: path, bytes: undefined };
     const target = realpathSync(path);
+    const found = statSync(target);
+    // Reading a FIFO waits for ever, and a rename would put a file in the place of /dev/null.
+    if (!found.isFile() && !found.isDirectory()) throw bad(path, "it is no regular file");
     return { target, bytes: readFileSync(target) };
   } catch (error) {
     const errno = errnoOf(error);
