@@ -1,0 +1,25 @@
+// The supervisor is killed with no chance to say goodbye: for claude that is its terminal closing.
+
+import { expect, it } from "vitest";
+import { isRunning } from "../../src/mesh/process.ts";
+import { versions } from "../real/client.ts";
+import { until } from "../temp-home.ts";
+import { stage } from "./stage.ts";
+
+it.each(versions)("kill -9 of the supervisor ends claude %s, and its mail waits for its return", async (version) => {
+  const { session, row, send, shown, receiptIs } = await stage(version, "supervised");
+  const mate = await session("api");
+  await mate.ask("hello [[say:hello]]");
+  const last = mate.id();
+  const { id = "", pid = 0 } = (await row("api")) ?? {};
+  process.kill(mate.pid, "SIGKILL");
+  await until(() => !isRunning(pid), "claude to end as its terminal is gone");
+  await until(async () => (await row("api")) === undefined, "the peer to be gone from list");
+  const sent = await send(id, "mail for one that was killed");
+  await receiptIs(sent.message_id, "queued");
+
+  await session("api", { args: ["--resume", last] });
+  expect((await row("api"))?.id).toBe(id);
+  expect(await shown("mail for one that was killed")).toBe(1);
+  await receiptIs(sent.message_id, "seen");
+});
