@@ -31,10 +31,14 @@ async function summaryOf(peer: Peer): Promise<string | null> {
   const path = peer.transcript_path;
   const own =
     peer.summary ||
-    (path && isLocal(peer) && isAlive(peer) ? ((await title(path)) ?? (await lastPrompt(path))) : undefined);
+    (path && isLocal(peer) && isAlive(peer) ? ((await title(path)) ?? notMail(await lastPrompt(path))) : undefined);
   const chars = Array.from(oneLine(sanitise(own ?? "")));
   return chars.length > 80 ? `${chars.slice(0, 79).join("")}…` : chars.join("") || null;
 }
+
+/** What came by mail, in whatever frame, says nothing of the session's own work. */
+const notMail = (prompt: string | undefined) =>
+  prompt && /^(?:Another Claude session sent|<[\w-]+[ >]|claudemesh)/.test(prompt) ? undefined : prompt;
 
 /** A peer's row, as of now. */
 export async function rowOf(peer: Peer): Promise<Row> {

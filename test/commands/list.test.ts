@@ -1,7 +1,8 @@
 // list, status and whoami: who is there.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { describe, expect, it } from "vitest";
 import { standIn } from "../claude/stand-in.ts";
 import { letter } from "../mesh/temp-mesh.ts";
@@ -45,6 +46,27 @@ describe("list", () => {
     expect(lines).toHaveLength(2);
     expect(lines.find((line) => line.includes(api.id))).toMatch(/^ {3}\S+ +api +idle +\d+ s +watcher +\S+\/api$/);
     expect(lines.find((line) => line.includes(web.id))).toMatch(/^\* {2}\S+ +web +idle /);
+  });
+
+  it("sums a session up by its own words, else its title, else its user's last prompt in one line, never by mail", async () => {
+    const home = tempHome();
+    const api = await standIn(home);
+    const { transcript_path } = api.peer() as { transcript_path: string };
+    mkdirSync(dirname(transcript_path), { recursive: true });
+    const says = async (...lines: object[]) => {
+      writeFileSync(transcript_path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+      return JSON.parse((await home.run(["list", "--json"])).stdout)[0].summary as string | null;
+    };
+    const prompt = (lastPrompt: string) => ({ type: "last-prompt", lastPrompt });
+    expect(await says()).toBe(null);
+    expect(await says(prompt(`move the billing\n${"x".repeat(200)}`))).toBe(`move the billing ${"x".repeat(62)}…`);
+    expect(await says(prompt("Another Claude session sent a message:\nclaudemesh mail: task from web"))).toBe(null);
+    expect(await says(prompt("<task-notification> <summary>Stop hook feedback</summary>"))).toBe(null);
+    expect(await says(prompt("claudemesh: mail from web (1 message); the text is attached."))).toBe(null);
+    expect(await says(prompt("move it"), { type: "ai-title", aiTitle: "Billing" })).toBe("Billing");
+    const peer = home.path(".claudemesh", "peers", `${api.id}.json`);
+    writeFileSync(peer, JSON.stringify({ ...api.peer(), summary: "in its own words" }));
+    expect(await says(prompt("move it"), { type: "ai-title", aiTitle: "Billing" })).toBe("in its own words");
   });
 
   it("leaves out who has died unless asked, and puts the address book right", async () => {
