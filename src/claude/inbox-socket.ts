@@ -10,7 +10,7 @@ import { connect } from "node:net";
 export function post(path: string, text: string, from: string): Promise<void> {
   // The wrapper makes the client show "Message from @name". A body that speaks of the tag could end it, so then none.
   const name = from.replace(/[<>"&\s]+/g, " ").trim();
-  const content = text.includes("cross-session-message")
+  const content = /cross-session-message/i.test(text)
     ? text
     : `<cross-session-message from-name="${name}">\n${text}\n</cross-session-message>`;
   const line = JSON.stringify({ type: "user", message: { role: "user", content } });

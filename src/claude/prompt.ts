@@ -1,6 +1,8 @@
 // The words in which mail is put to Claude: one place. Facts, not orders; the result, not an acknowledgement; said once.
 // A letter is a frame: line 1 the facts, the body between fences it can't close, the last line the expected reply.
 
+import { sanitise } from "../clean.ts";
+import { isSafeName } from "../mesh/maildir.ts";
 import { messageIdOf, oneLine, subjectOf } from "../mesh/message.ts";
 import type { Peer } from "../mesh/peers.ts";
 import type { Letter } from "../mesh/receive.ts";
@@ -27,20 +29,12 @@ export function primer(peer: Peer): string {
   );
 }
 
-/** A body as it may be shown: no control but newline and tab, no bidirectional overrides or isolates. */
-export function sanitise(text: string): string {
-  return text
-    .toWellFormed()
-    .replace(/\r\n?/g, "\n")
-    .replace(/[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]/g, "")
-    .replace(/[^\P{Cc}\n\t]/gu, "");
-}
-
 /** A name that can't end the line, the parenthesis or the id it stands in. */
 const plain = (name: string) =>
   sanitise(oneLine(name))
     .replace(/[<>()"]/g, "")
     .slice(0, 60)
+    .toWellFormed()
     .trim() || "unnamed";
 
 function age(date: Date | undefined, now: number): string {
@@ -76,13 +70,14 @@ function expected({ message, unique }: Letter): string {
 /** The whole frame of one letter. */
 export function frame(letter: Letter, now: number = Date.now()): string {
   // A fence longer than any of thousands of tildes would be the whole letter.
-  const body = sanitise(letter.message.body).replace(/~{61,}/g, "~".repeat(60));
-  const longest = Math.max(2, ...Array.from(body.matchAll(/~+/g), (run) => run[0].length));
-  const fence = "~".repeat(longest + 1);
+  const body = sanitise(letter.message.body).replace(/(?:~[\p{Cf}\p{Mn}]*){61,}/gu, "~".repeat(60));
   const shown =
     body.length <= BODY_LIMIT
       ? body
-      : `${body.slice(0, BODY_LIMIT - 500).toWellFormed()}\n[${body.length} characters in all; the whole text is the file ${letter.path}]`;
+      : `${body.slice(0, BODY_LIMIT - 500).toWellFormed()}\n[${body.length} characters in all; the whole text is the file ${oneLine(letter.path)}]`;
+  // What has no width makes two runs that look like one.
+  const runs = shown.replace(/[\p{Cf}\p{Mn}]/gu, "").matchAll(/~{3,}/g);
+  const fence = "~".repeat(1 + Math.max(2, ...Array.from(runs, (run) => run[0].length)));
   return `${facts(letter, now)}\n${fence}\n${shown}\n${fence}\n${expected(letter)}`;
 }
 
@@ -96,7 +91,7 @@ export function shortFrame(letter: Letter, now: number = Date.now()): string | u
 /** What a session is told once, at the end of a turn, of questions it has been shown and has not answered. */
 export function reminder(letters: Letter[], now: number = Date.now()): string {
   const lines = letters.map(
-    (letter) => `${facts(letter, now)}: ${sanitise(subjectOf(letter.message.body))}\n${expected(letter)}`,
+    (letter) => `${facts(letter, now)}\n> ${plainLine(subjectOf(letter.message.body))}\n${expected(letter)}`,
   );
   return `claudemesh: still open, for ${letters.length === 1 ? "a question" : "questions"} shown before:\n${lines.join("\n")}`;
 }
@@ -109,7 +104,7 @@ export const frameLength = (letter: Letter): number => frame(letter).length + 2;
 
 const FACTS = /^claudemesh mail: [a-z]+ from .*, id <([^<>\s@]+)@claudemesh>$/;
 
-/** The unique names of the letters framed in a prompt; what stands inside a body is not looked at. */
+/** The unique names of the letters framed in a prompt, none of them a path; what stands inside a body is not looked at. */
 export function framedNames(prompt: string): string[] {
   return readFrames(prompt).names;
 }
@@ -133,7 +128,7 @@ function readFrames(text: string): { names: string[]; foreign: boolean } {
       continue;
     }
     const id = FACTS.exec(line)?.[1];
-    if (id) {
+    if (id && isSafeName(id)) {
       names.push(id);
       at = "body";
     } else if (at === "body" && (/^~{3,}$/.test(line) || line.startsWith("> "))) {
@@ -151,7 +146,8 @@ const REPLY = /^(No reply is (needed|possible)\.|An answer is expected: .*|The r
 export const SENTINEL = "[inbox]";
 const NOTICE = "claudemesh: mail from ";
 
-const names = (letters: Letter[]) => {
+/** Who sent them, three at most. */
+export const senders = (letters: Letter[]): string => {
   const all = [
     ...new Set(letters.map((l) => (l.message.from ? plain(l.message.from.name || l.message.from.id) : "a file"))),
   ];
@@ -160,7 +156,7 @@ const names = (letters: Letter[]) => {
 
 /** One line that says whose mail waits; the UserPromptSubmit hook attaches the text. */
 export const notice = (letters: Letter[]): string =>
-  `${NOTICE}${names(letters)} (${letters.length} ${letters.length === 1 ? "message" : "messages"}); the text is attached.`;
+  `${NOTICE}${senders(letters)} (${letters.length} ${letters.length === 1 ? "message" : "messages"}); the text is attached.`;
 
 /** True for a prompt that is nothing but such a line, typed or as Claude Code's notification of it. */
 export function isNotice(prompt: string): boolean {
@@ -180,4 +176,4 @@ export function summaryLine(letters: Letter[]): string {
   return [...letters.slice(0, 5).map(line), ...more].join("\n");
 }
 
-const plainLine = (text: string) => sanitise(oneLine(text)).slice(0, 120);
+const plainLine = (text: string) => sanitise(oneLine(text)).slice(0, 120).toWellFormed();

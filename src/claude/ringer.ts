@@ -12,7 +12,7 @@ import { clearPosted, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { oneAtATime } from "../mesh/watch.ts";
 import { post } from "./inbox-socket.ts";
-import { BODY_LIMIT, frameLength, frames, notice } from "./prompt.ts";
+import { BODY_LIMIT, frameLength, frames, notice, senders } from "./prompt.ts";
 import { sessionOf, stateOf } from "./session.ts";
 
 /** How long, in ms, a post may take to be seen by the hook. */
@@ -102,9 +102,8 @@ export function createRinger(id: string, push?: (line: string) => Promise<void>)
     if (!letters.length) return;
     for (const letter of letters) notePosted(id, letter.unique);
     lastPost = Date.now();
-    const from = [...new Set(letters.map((l) => l.message.from?.name || "a file"))].join(", ");
     try {
-      await post(socket, frames(letters), from);
+      await post(socket, frames(letters), senders(letters));
       if (await confirmed(id, letters)) return;
       log("post-unseen", id, ...letters.map((l) => l.unique));
     } catch (error) {

@@ -1,10 +1,10 @@
 // One session as `list`, `status` and list_instances show it.
 
+import { sanitise } from "../clean.ts";
 import { mailbox } from "../mesh/home.ts";
 import { listNew } from "../mesh/maildir.ts";
 import { oneLine } from "../mesh/message.ts";
 import { isAlive, isLocal, type Peer } from "../mesh/peers.ts";
-import { sanitise } from "./prompt.ts";
 import { bellOf, stateOf } from "./session.ts";
 import { lastPrompt, title } from "./transcript.ts";
 
@@ -62,18 +62,20 @@ export async function rowOf(peer: Peer): Promise<Row> {
 
 /** Rows as aligned text columns, without a heading; `mine` is marked with `*`. */
 export function table(rows: Row[], mine?: string, now: number = Date.now()): string {
-  const cells = rows.map((r) => [
-    r.id === mine ? "*" : "",
-    r.id,
-    r.name,
-    r.state,
-    duration(now - Date.parse(r.since)),
-    r.unread ? `✉${r.unread}` : "",
-    r.bell ?? "",
-    r.branch ?? "",
-    r.summary ?? "",
-    r.cwd,
-  ]);
+  const cells = rows.map((r) =>
+    [
+      r.id === mine ? "*" : "",
+      r.id,
+      r.name,
+      r.state,
+      duration(now - Date.parse(r.since)),
+      r.unread ? `✉${r.unread}` : "",
+      r.bell ?? "",
+      r.branch ?? "",
+      r.summary ?? "",
+      r.cwd,
+    ].map((cell) => oneLine(cell)),
+  );
   const columns = (cells[0] ?? []).map((_, i) => i).filter((i) => cells.some((row) => row[i]));
   const width = columns.map((i) => Math.max(...cells.map((row) => Array.from(row[i] ?? "").length)));
   return cells

@@ -77,8 +77,11 @@ export function uniqueName(): string {
   return `${Math.floor(lastMicros / 1_000_000)}.M${usec}P${process.pid}Q1.${hostName()}`;
 }
 
-/** `<unique name@claudemesh>`: a Message-ID says which file the message is. */
-export const messageIdOf = (unique: string) => `<${unique}@claudemesh>`;
+/**
+ * `<unique name@claudemesh>`: a Message-ID says which file the message is. Other programs' file names may hold what an
+ * id can't; such a file is renamed when it is collected.
+ */
+export const messageIdOf = (unique: string) => `<${unique.replace(/[^!-;=?A-~]/gu, "_")}@claudemesh>`;
 /** The unique name inside a Message-ID of ours, with or without its angle brackets; anything else comes back as it is. */
 export const uniqueNameOf = (messageId: string) => messageId.replace(/^<|>$/g, "").replace(/@claudemesh$/, "");
 

@@ -49,9 +49,9 @@ const UNWANTED = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2
 /** At the beginning these are commands, shell, files, memory, background; none is a prompt. */
 const SPECIAL = /^\s*[/!@#&]/;
 
-/** The text as it may be pasted: line ends as \n, without controls, bidi overrides and lone surrogates. */
+/** The text as it may be pasted: line ends as \n, without controls and bidi overrides, `?` for half a character. */
 export function cleanPaste(text: string): string {
-  const clean = text.replace(/\r\n?/g, "\n").toWellFormed().replace(UNWANTED, "").replaceAll("\ufffd", "").trim();
+  const clean = text.replace(/\r\n?/g, "\n").toWellFormed().replaceAll("\ufffd", "?").replace(UNWANTED, "").trim();
   // A backslash before Enter would make a new line of it, a last word like @this or /that would open a menu.
   return /(\\|(^|\s)[@/]\S*)$/.test(clean) ? `${clean} ` : clean;
 }

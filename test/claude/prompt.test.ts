@@ -13,10 +13,10 @@ import {
   notice,
   primer,
   SENTINEL,
-  sanitise,
   shortFrame,
   summaryLine,
 } from "../../src/claude/prompt.ts";
+import { sanitise } from "../../src/clean.ts";
 import { type Kind, type Message, messageIdOf, subjectOf, uniqueName } from "../../src/mesh/message.ts";
 import type { Peer } from "../../src/mesh/peers.ts";
 import type { Letter } from "../../src/mesh/receive.ts";
