@@ -15,6 +15,7 @@
 // This file holds the only catch and the only process.exit. What is no verb of ours goes to claude untouched: that is
 // decided on argv[2], before any parser. Nothing is imported that a verb does not need.
 
+import { jsonText, printable } from "./clean.ts";
 import { errnoOf, exitStatus, MeshError } from "./errors.ts";
 
 type Options = Record<string, unknown>;
@@ -200,9 +201,9 @@ function complain(error: unknown, asJson: boolean): void {
   const message = known?.message ?? (error instanceof Error ? error.message : String(error));
   if (asJson)
     process.stdout.write(
-      `${JSON.stringify({ error: { code: known?.code ?? errnoOf(error) ?? "FAILED", message, hint: known?.hint ?? null } })}\n`,
+      `${jsonText({ error: { code: known?.code ?? errnoOf(error) ?? "FAILED", message, hint: known?.hint ?? null } })}\n`,
     );
-  else process.stderr.write(`claudemesh: ${message}\n${known?.hint ? `${known.hint}\n` : ""}`);
+  else process.stderr.write(printable(`claudemesh: ${message}\n${known?.hint ? `${known.hint}\n` : ""}`));
   if (!known && process.env.DEBUG === "claudemesh") console.error(error);
 }
 

@@ -4,6 +4,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { McpServer, type ToolCallback } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
+import { sanitise } from "../clean.ts";
 import { MeshError } from "../errors.ts";
 import { joinMesh, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
@@ -48,7 +49,7 @@ export async function serve(version: string): Promise<void> {
           const hint = error instanceof MeshError && error.hint ? `\n${error.hint}` : "";
           return {
             isError: true,
-            content: [{ type: "text" as const, text: `claudemesh: ${(error as Error).message}${hint}` }],
+            content: [{ type: "text" as const, text: sanitise(`claudemesh: ${(error as Error).message}${hint}`) }],
           };
         }
       },

@@ -2,6 +2,7 @@
 // JSON; an error is the sentence the CLI prints.
 
 import { z } from "zod";
+import { jsonText } from "../clean.ts";
 import { findPeer } from "../mesh/address.ts";
 import { ask } from "../mesh/ask.ts";
 import { updatePeer } from "../mesh/join.ts";
@@ -54,7 +55,7 @@ const tool = <S extends z.ZodRawShape>(
 
 /** How often, in ms, a waiting call says that it still waits: Claude Code gives up a server that is silent for long. */
 const PROGRESS = 10_000;
-const json = (value: unknown): Result => ({ text: JSON.stringify(value, null, 1) });
+const json = (value: unknown): Result => ({ text: jsonText(value, 1) });
 const who = z.string().describe("id, name or folder of a session");
 
 const pathOf = (id: string, self: Peer) => transcriptOf(findPeer(id, { from: self, describe }));

@@ -4,6 +4,7 @@ import { readdirSync } from "node:fs";
 import { describe } from "../claude/dispatch.ts";
 import { type Mail, mailOf } from "../claude/mail.ts";
 import { ownPeer } from "../claude/session.ts";
+import { sanitise } from "../clean.ts";
 import { ignore, MeshError } from "../errors.ts";
 import { findPeer } from "../mesh/address.ts";
 import { mailbox } from "../mesh/home.ts";
@@ -64,7 +65,6 @@ function text(mail: Mail): string {
     `Message-ID: ${mail.message_id}`,
     `Kind: ${mail.kind}`,
   ];
-  return `${head.join("\n")}\n\n${sanitised(mail.body)}\n`;
+  // As mbox does it: else a body could go on with a letter of its own.
+  return `${head.join("\n")}\n\n${sanitise(mail.body).replace(/^(?=>*From: )/gm, ">")}\n`;
 }
-
-const sanitised = (body: string) => body.replace(/[^\P{Cc}\n\t]/gu, "");

@@ -3,7 +3,7 @@
 
 import { basename } from "node:path";
 import { MeshError } from "../errors.ts";
-import { hostName } from "./message.ts";
+import { hostName, oneLine } from "./message.ts";
 import { isAlive, listPeers, type Peer } from "./peers.ts";
 import { projectOf } from "./project.ts";
 
@@ -96,5 +96,6 @@ function groupOf(to: string, { from }: Asking): Peer[] | undefined {
 const recipient = (peer: Peer): Recipient => ({ id: peer.id, name: peer.name, host: peer.host, peer });
 
 function lines(head: string, peers: Peer[], { describe = (p) => (isAlive(p) ? "live" : "gone") }: Asking): string {
-  return [head, ...peers.map((p) => `  ${p.id}  ${p.name}  ${p.cwd}  (${describe(p)})`)].join("\n");
+  // A folder's name may hold a newline: it would be a line of its own here.
+  return [head, ...peers.map((p) => `  ${oneLine(`${p.id}  ${p.name}  ${p.cwd}  (${describe(p)})`)}`)].join("\n");
 }
