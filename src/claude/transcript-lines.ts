@@ -1,6 +1,7 @@
 // A transcript as bytes: whole lines forwards in blocks, or one by one from the end. Holds one block or one line at a
 // time, whatever the file's size; splits only at the newline byte, so a UTF-8 character is never cut.
 
+import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { errnoOf, MeshError } from "../errors.ts";
 
@@ -29,16 +30,21 @@ const REASONS: Record<string, string> = {
   ENOTDIR: "no such file",
   EISDIR: "it is a directory",
   EACCES: "not allowed to read it",
+  ENXIO: "it is no regular file",
+  ELOOP: "it is a symlink to itself",
+  ENAMETOOLONG: "no file can be called so",
+  ERR_INVALID_ARG_VALUE: "no file can be called so",
 };
 
 /** Opens a file for reading as it is now; what is appended later is not seen. Throws MeshError NO_TRANSCRIPT. */
 export async function openBytes(path: string): Promise<ByteFile> {
   try {
-    const file = await open(path, "r");
+    // A path may name anything: a pipe that nobody writes to would be waited for.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const stats = await file.stat();
-    if (stats.isDirectory()) {
+    if (!stats.isFile()) {
       await file.close();
-      throw Object.assign(new Error("EISDIR"), { code: "EISDIR" });
+      throw Object.assign(new Error("no file"), { code: stats.isDirectory() ? "EISDIR" : "ENXIO" });
     }
     return {
       size: stats.size,

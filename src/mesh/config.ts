@@ -1,8 +1,7 @@
 // config.json: optional; every key has a default and a validator.
 
-import { readFileSync } from "node:fs";
-import { ignore, MeshError } from "../errors.ts";
-import { isObject } from "./files.ts";
+import { errnoOf, MeshError } from "../errors.ts";
+import { isObject, readSmall } from "./files.ts";
 import { configFile } from "./home.ts";
 
 export const BELLS = ["inbox", "channel", "watcher", "supervisor", "hooks"] as const;
@@ -56,12 +55,15 @@ const VALID: { [K in keyof Config]: [test: (v: unknown) => boolean, says: string
 
 /** The configuration. Throws MeshError BAD_CONFIG naming the key that is wrong; a missing file is all defaults. */
 export function readConfig(): Config {
-  const text = ignore(["ENOENT"], () => readFileSync(configFile(), "utf8"));
-  if (text === undefined) return DEFAULTS;
   let given: unknown;
   try {
+    const text = readSmall(configFile());
+    if (text === undefined)
+      throw new MeshError("BAD_CONFIG", `can't read ${configFile()}: it is no small file`, "mend it or remove it");
     given = JSON.parse(text);
   } catch (error) {
+    if (errnoOf(error) === "ENOENT") return DEFAULTS;
+    if (error instanceof MeshError) throw error;
     throw new MeshError(
       "BAD_CONFIG",
       `can't read ${configFile()}: ${(error as Error).message}`,

@@ -4,6 +4,7 @@
 import {
   closeSync,
   constants,
+  fstatSync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -15,7 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { errnoOf, ignore, succeeds } from "../errors.ts";
+import { ignore, succeeds } from "../errors.ts";
 import { FILE_MODE } from "./home.ts";
 
 let count = 0;
@@ -77,14 +78,33 @@ export function removeEmpty(dir: string): boolean {
   return succeeds(["ENOENT", "ENOTEMPTY", "ENOTDIR", "EEXIST"], () => rmdirSync(dir));
 }
 
-/** The JSON object in `path`; undefined if it is missing, not JSON, or not an object. */
+/** A small file that others may have put there is not read beyond so many bytes. */
+const SMALL = 1024 * 1024;
+const UNREADABLE = ["ENOTDIR", "EISDIR", "EACCES", "EPERM", "ELOOP", "ENXIO", "ENAMETOOLONG", "ENODEV"];
+
+/**
+ * The text of a small regular file; undefined for anything else: a folder, a pipe that nobody writes to, a device
+ * without end. Never waits. A missing file throws ENOENT.
+ */
+export function readSmall(path: string): string | undefined {
+  if (path.includes("\0")) return undefined;
+  const fd = ignore(UNREADABLE, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY));
+  if (fd === undefined) return undefined;
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFile() && stat.size <= SMALL ? readFileSync(fd, "utf8") : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The JSON object in `path`; undefined if it is missing, no small file, not JSON, or not an object. */
 export function readJsonObject(path: string): Record<string, unknown> | undefined {
   try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    const value: unknown = JSON.parse(ignore(["ENOENT"], () => readSmall(path)) ?? "");
     return isObject(value) ? value : undefined;
   } catch (error) {
-    if (error instanceof SyntaxError || ["ENOENT", "ENOTDIR", "EACCES", "EISDIR"].includes(errnoOf(error) ?? ""))
-      return undefined;
+    if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }

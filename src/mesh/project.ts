@@ -1,10 +1,10 @@
 // What a working directory is: its project root, repository and branch, and the name it wants to be known by.
 // Reads .git files itself: starting git costs more than all else a hook does.
 
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { ignore } from "../errors.ts";
-import { readJsonObject } from "./files.ts";
+import { readJsonObject, readSmall } from "./files.ts";
 import { oneLine } from "./message.ts";
 
 export interface Project {
@@ -17,23 +17,25 @@ export interface Project {
   name: string | undefined;
 }
 
-const read = (path: string) =>
-  ignore(["ENOENT", "ENOTDIR", "EISDIR", "EACCES"], () => readFileSync(path, "utf8").trim());
+// The repository may be anybody's: its files are links to devices, its names longer than a path may be.
+const ODD = ["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "ENAMETOOLONG"];
+const read = (path: string) => ignore(ODD, () => readSmall(path)?.trim());
 
 /** Describes the project around `cwd`. Never throws for missing or odd files. */
 export function projectOf(cwd: string): Project {
   let root: string | undefined;
-  for (let dir = resolve(cwd); ; dir = dirname(dir)) {
-    if (ignore(["ENOENT", "ENOTDIR", "EACCES"], () => statSync(join(dir, ".git")))) root = dir;
+  const folder = resolve(cwd.replaceAll("\0", ""));
+  for (let dir = folder; ; dir = dirname(dir)) {
+    if (ignore(ODD, () => statSync(join(dir, ".git")))) root = dir;
     if (root || dir === dirname(dir)) break;
   }
-  const top = root ?? resolve(cwd);
+  const top = root ?? folder;
   const git = root && gitDirs(root);
   const head = git && read(join(git.dir, "HEAD"));
   return {
     root: top,
     repo: git && (basename(git.common) === ".git" ? dirname(git.common) : git.common),
-    branch: head?.startsWith("ref: refs/heads/") ? head.slice(16) : head?.slice(0, 12),
+    branch: head && oneLine(head.startsWith("ref: refs/heads/") ? head.slice(16, 272) : head.slice(0, 12)),
     name: nameIn(join(top, ".claudemesh.json")) ?? nameIn(join(top, ".claude-mesh.json")),
   };
 }

@@ -40,6 +40,8 @@ function examine(path: string, unique: string, whole: boolean): Found {
   }
   try {
     const stat = fstatSync(fd);
+    // What was looked at may have been replaced by something else before it was opened.
+    if (!stat.isFile()) return "gone";
     if (!whole) {
       const stood = Date.now() - Math.max(stat.mtimeMs, stat.ctimeMs);
       if (Math.abs(stood) < (stat.size === 0 ? STILL_EMPTY : STILL)) return "not yet";
