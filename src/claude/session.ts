@@ -30,6 +30,9 @@ export interface SessionFile {
   kind: string | undefined;
 }
 
+/** The last time, in ms, that is a Date. */
+const LAST_DATE = 8.64e15;
+
 /** Reads a session file; undefined if it is missing or was written by another process than the one that now has that pid. */
 export function readSessionFile(path: string, pidStarted?: string): SessionFile | undefined {
   const found = readJsonObject(path);
@@ -43,7 +46,7 @@ export function readSessionFile(path: string, pidStarted?: string): SessionFile 
     status:
       status === "shell" ? "idle" : status === "idle" || status === "busy" || status === "waiting" ? status : undefined,
     waitingFor: text("waitingFor"),
-    since: typeof at === "number" ? new Date(at) : undefined,
+    since: typeof at === "number" && Math.abs(at) <= LAST_DATE ? new Date(at) : undefined,
     name: text("nameSource") === "user" ? text("name") : undefined,
     socket: text("messagingSocketPath"),
     version: text("version"),

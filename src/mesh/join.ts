@@ -19,7 +19,7 @@ import {
 } from "./home.ts";
 import { locked } from "./lock.ts";
 import { log } from "./log.ts";
-import { listNew, makeMailbox, newPath, ring } from "./maildir.ts";
+import { isSafeName, listNew, makeMailbox, newPath, ring } from "./maildir.ts";
 import { hostName, oneLine } from "./message.ts";
 import { bounceOwed } from "./owed.ts";
 import { beat, isAlive, isLocal, listPeers, type Peer, readPeer } from "./peers.ts";
@@ -54,7 +54,7 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
     const project = projectOf(arrival.cwd);
     const peer: Peer = {
       ...(heir ?? { id: claimId(), started_at: new Date().toISOString(), previous_sessions: [] }),
-      name: project.name ?? arrival.name ?? same?.name ?? (oneLine(basename(arrival.cwd)) || "session"),
+      name: oneLine(project.name ?? arrival.name ?? same?.name ?? basename(arrival.cwd)) || "session",
       // A `cd` inside the session moves claude, not the project it is known by.
       cwd: same?.cwd ?? arrival.cwd,
       host: hostName(),
@@ -154,29 +154,34 @@ function claimId(): string {
   }
 }
 
+/** What a folder says that lies where a link should. */
+const IN_ITS_PLACE = ["EISDIR", "EPERM", "ENOTEMPTY", "EEXIST", "ENOTDIR"];
+/** A name can be 255 bytes long, and a link is made under a longer one. */
+const LONGEST_LINK = 200;
+const canBeLinked = (name: string) => !/[/\0]|^\.|^$/.test(name) && Buffer.byteLength(name) <= LONGEST_LINK;
+
 /** sessions/<session_id> → the mailbox; absent while two live processes have the same session open, or none has. */
 function linkSession(sessionId: string | undefined, peers: Peer[]): void {
-  if (!sessionId || /[/\0]|^\.{0,2}$/.test(sessionId)) return;
+  if (!sessionId || !isSafeName(sessionId)) return;
   const [only, ...more] = peers.filter((p) => p.session_id === sessionId && isAlive(p));
-  if (only && !more.length) replaceLink(sessionLink(sessionId), join("..", "inbox", only.id));
-  else unlink(sessionLink(sessionId));
+  // A folder of somebody's in its place stays: hooks then find their mailbox by the process.
+  ignore(IN_ITS_PLACE, () => {
+    if (only && !more.length) replaceLink(sessionLink(sessionId), join("..", "inbox", only.id));
+    else unlink(sessionLink(sessionId));
+  });
 }
 
 /** Rewrites what others read without parsing: the address book to/ and the badge. */
 export function publish(peers: Peer[] = listPeers()): void {
   const live = peers.filter((peer) => isAlive(peer));
   const byName = new Map<string, Peer | "shared">();
-  for (const peer of live)
-    if (!/[/\0]|^\.|^$/.test(peer.name)) byName.set(peer.name, byName.has(peer.name) ? "shared" : peer);
+  for (const peer of live) if (canBeLinked(peer.name)) byName.set(peer.name, byName.has(peer.name) ? "shared" : peer);
   // What somebody else has put there, a folder say, stays and is in nobody's way.
   for (const name of ignore(["ENOENT"], () => readdirSync(addressBook())) ?? [])
     if (!name.startsWith(".") && (!byName.has(name) || byName.get(name) === "shared"))
-      ignore(["EISDIR", "EPERM"], () => unlink(addressLink(name)));
+      ignore(IN_ITS_PLACE, () => unlink(addressLink(name)));
   for (const [name, peer] of byName)
-    if (peer !== "shared")
-      ignore(["EISDIR", "ENOTEMPTY", "EEXIST", "ENOTDIR"], () =>
-        replaceLink(addressLink(name), join("..", "inbox", peer.id)),
-      );
+    if (peer !== "shared") ignore(IN_ITS_PLACE, () => replaceLink(addressLink(name), join("..", "inbox", peer.id)));
   const text = badgeOf(live);
   if (ignore(["ENOENT"], () => readFileSync(badgeFile(), "utf8")) !== text) replaceFile(badgeFile(), text);
 }
@@ -193,6 +198,7 @@ function badgeOf(live: Peer[]): string {
 
 /** Mail that waited under a name where nobody was goes to the first session that joins under that name. */
 function inheritQueued(peer: Peer): void {
+  if (Buffer.byteLength(peer.name) > LONGEST_LINK) return;
   const waiting = queuedBox(peer.name);
   for (const name of listNew(waiting)) {
     ignore(["ENOENT"], () => renameSync(newPath(waiting, name), newPath(mailbox(peer.id), name)));

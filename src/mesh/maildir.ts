@@ -98,7 +98,8 @@ export type Place = { path: string; since: Date } & ({ at: "new" } | { at: "cur"
 
 /** Where a message lies in this mailbox, or undefined. Costs a few stats, whatever the mailbox holds. */
 export function locate(box: string, unique: string): Place | undefined {
-  const since = (path: string) => ignore(["ENOENT", "ENOTDIR"], () => lstatSync(path).ctime);
+  // With its flags a name of 255 bytes is too long, so nothing is there.
+  const since = (path: string) => ignore(["ENOENT", "ENOTDIR", "ENAMETOOLONG"], () => lstatSync(path).ctime);
   // Twice: a message that moves between two of the looks would otherwise seem to be nowhere.
   for (let look = 0; look < 2; look++) {
     const path = newPath(box, unique);

@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { readJsonObject } from "./files.ts";
 import { FILE_MODE, mailbox, peerFile, peersDir, sessionLink, wokeFile } from "./home.ts";
+import { isSafeName } from "./maildir.ts";
 import { hostName } from "./message.ts";
 import { bootId, isRunning, startedAt } from "./process.ts";
 
@@ -41,7 +42,8 @@ export const BEAT = 30_000;
 
 /** A peer from its file; undefined if the file is missing or is no peer. */
 export function readPeer(id: string): Peer | undefined {
-  const found = readJsonObject(peerFile(id));
+  // The id may come from a letter's header or a link: it is not to be a path.
+  const found = isSafeName(id) ? readJsonObject(peerFile(id)) : undefined;
   return found && isPeer(found) && found.id === id
     ? { ...found, previous_sessions: found.previous_sessions ?? [] }
     : undefined;
@@ -62,6 +64,7 @@ function isPeer(value: Record<string, unknown>): value is Record<string, unknown
   return (
     texts.every((key) => typeof value[key] === "string") &&
     optional.every((key) => value[key] === undefined || typeof value[key] === "string") &&
+    [value.started_at, value.left_at ?? value.started_at].every((at) => !Number.isNaN(Date.parse(String(at)))) &&
     Number.isInteger(value.pid) &&
     (value.previous_sessions === undefined ||
       (Array.isArray(value.previous_sessions) && value.previous_sessions.every((s) => typeof s === "string")))
@@ -122,9 +125,10 @@ export function beat(id: string): void {
 export function peerOfProcess(pid: number, sessionId?: string): Peer | undefined {
   const started = startedAt(pid);
   const isIt = (peer: Peer | undefined) => peer?.pid === pid && peer.pid_started === started && isLocal(peer);
-  const linked = sessionId
-    ? ignore(["ENOENT", "EINVAL"], () => basename(readlinkSync(sessionLink(sessionId))))
-    : undefined;
+  const linked =
+    sessionId && isSafeName(sessionId)
+      ? ignore(["ENOENT", "EINVAL"], () => basename(readlinkSync(sessionLink(sessionId))))
+      : undefined;
   const first = linked ? readPeer(linked) : undefined;
   return isIt(first) ? first : listPeers().find(isIt);
 }

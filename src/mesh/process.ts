@@ -8,7 +8,8 @@ const onLinux = process.platform === "linux";
 
 /** The fields of /proc/<pid>/stat after the command name, or undefined if there is no such process. */
 function procStat(pid: number): string[] | undefined {
-  const text = ignore(["ENOENT", "ESRCH"], () => readFileSync(`/proc/${pid}/stat`, "utf8"));
+  // Under hidepid the processes of others can't be read: they are none of ours.
+  const text = ignore(["ENOENT", "ESRCH", "EACCES", "EPERM"], () => readFileSync(`/proc/${pid}/stat`, "utf8"));
   return text?.slice(text.lastIndexOf(")") + 2).split(" ");
 }
 

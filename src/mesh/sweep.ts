@@ -8,7 +8,7 @@ import { deadBox, inboxRoot, mailbox, meshHome, peerFile, sessionLink } from "./
 import { publish } from "./join.ts";
 import { locked } from "./lock.ts";
 import { log } from "./log.ts";
-import { listNew, recover } from "./maildir.ts";
+import { isSafeName, listNew, recover } from "./maildir.ts";
 import { isAlive, listPeers } from "./peers.ts";
 import { expire, peek } from "./receive.ts";
 
@@ -81,7 +81,8 @@ export async function sweep(now: number = Date.now()): Promise<void> {
       rmSync(trash, { recursive: true, force: true });
       ignore(["ENOENT"], () => unlinkSync(peerFile(peer.id)));
       for (const session of [peer.session_id ?? "", ...peer.previous_sessions])
-        if (pointsTo(sessionLink(session), peer.id)) ignore(["ENOENT"], () => unlinkSync(sessionLink(session)));
+        if (isSafeName(session) && pointsTo(sessionLink(session), peer.id))
+          ignore(["ENOENT"], () => unlinkSync(sessionLink(session)));
       log("forget", peer.id, peer.name);
     }
     publish();
