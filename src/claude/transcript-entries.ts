@@ -2,6 +2,7 @@
 // api-request* lines hold copies of it and are never looked into. Texts leave here cleaned and cut.
 
 import { stripVTControlCharacters } from "node:util";
+import { oneLine } from "../mesh/message.ts";
 
 export type EntryKind =
   | "text"
@@ -75,12 +76,16 @@ export function parse(line: Buffer): Fields | undefined {
 export function read(line: Buffer, redact: number): Said | undefined {
   const found = conversation(line);
   if (!found || found.isSidechain === true) return undefined;
-  const at = string(found.timestamp);
+  const at = timeOf(found.timestamp);
   const said = found.type === "user" ? userSaid(found, redact) : { entries: spoken(found, redact) };
   if (!at) return said;
   for (const entry of said.entries) entry.at = at;
   return { ...said, at };
 }
+
+/** A time as Claude Code writes it; anything else is no time. */
+const timeOf = (value: unknown): string | undefined =>
+  typeof value === "string" && /^\d{4}-[\dT:.Z+-]{1,30}$/.test(value) ? value : undefined;
 
 /** Whether a turn starts at this line; cheaper than reading it. */
 export const startsTurn = (line: Buffer): boolean =>
@@ -101,7 +106,7 @@ function spoken(found: Fields, redact: number): Entry[] {
       const failed = found.isApiErrorMessage === true ? { error: true as const } : {};
       return [{ kind: "text", text: shown(flat([block]), redact), ...about, ...failed }];
     }
-    const use = { tool: clean(String(block.name)), tool_use_id: String(block.id) };
+    const use = { tool: oneLine(clean(String(block.name))), tool_use_id: String(block.id) };
     return [{ kind: "tool_use", text: shown(JSON.stringify(block.input ?? {}), redact), ...about, ...use }];
   });
 }
@@ -150,7 +155,7 @@ function beganBy(found: Fields, text: string): string {
   const kind = string(fields(found.origin).kind);
   if (kind === "peer") return "mail";
   if (kind === "task-notification") return "notification";
-  if (kind) return clean(kind);
+  if (kind) return oneLine(clean(kind));
   // older clients name no origin
   if (/^<(task-notification|system-reminder)>/.test(text)) return "notification";
   return found.promptSource === "sdk" ? "sdk" : "human";
@@ -158,7 +163,11 @@ function beganBy(found: Fields, text: string): string {
 
 /** `/name args` or `! line` from the tags that Claude Code writes for them; any other text as it is. */
 function commandOf(text: string): string {
-  const tag = (name: string): string => new RegExp(`<${name}>([^]*?)</${name}>`).exec(text)?.[1]?.trim() ?? "";
+  const tag = (name: string): string => {
+    const begin = text.indexOf(`<${name}>`) + name.length + 2;
+    const end = text.indexOf(`</${name}>`, begin);
+    return begin < name.length + 2 || end < 0 ? "" : text.slice(begin, end).trim();
+  };
   if (text.startsWith("<bash-input>")) return `! ${tag("bash-input")}`;
   if (!/^<command-(name|message)>/.test(text)) return text;
   return `${tag("command-name") || tag("command-message")} ${tag("command-args")}`.trim();
