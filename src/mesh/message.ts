@@ -93,9 +93,9 @@ export function oneLine(text: string): string {
     .trim();
 }
 
-/** `name <id@host>`; the name is quoted when RFC 5322 (3.2.3) calls for it. */
+/** `name <id@host>`; the name is quoted when RFC 5322 (3.2.3) calls for it, and no longer than can be read again. */
 export function formatAddress(address: Address): string {
-  const name = oneLine(address.name);
+  const name = oneLine(oneLine(address.name).slice(0, 500));
   const phrase = /[()<>[\]:;@\\,"]/.test(name) ? `"${name.replace(/[\\"]/g, "\\$&")}"` : name;
   return `${phrase ? `${phrase} ` : ""}<${address.id}@${address.host}>`;
 }
@@ -211,7 +211,7 @@ export function parse(text: string, unique: string): Message {
   const trimmed = body.endsWith("\n") ? body.slice(0, -1) : body;
   return {
     id: ids(field("message-id"))[0] ?? messageIdOf(unique),
-    from: parseAddress(fields.get("from") ?? ""),
+    from: parseAddress(field("from") ?? ""),
     to: field("to") ?? "",
     kind,
     priority: oneOf(PRIORITIES, field("x-mesh-priority")) ?? DEFAULT_PRIORITY[kind],
