@@ -74,7 +74,7 @@ export function frame(letter: Letter, now: number = Date.now()): string {
   const shown =
     body.length <= BODY_LIMIT
       ? body
-      : `${body.slice(0, BODY_LIMIT - 500).toWellFormed()}\n[${body.length} characters in all; the whole text is the file ${oneLine(letter.path)}]`;
+      : `${body.slice(0, BODY_LIMIT - 500).toWellFormed()}\n[${body.length} characters in all; the whole text is the file ${sanitise(oneLine(letter.path))}]`;
   // What has no width makes two runs that look like one.
   const runs = shown.replace(/[\p{Cf}\p{Mn}]/gu, "").matchAll(/~{3,}/g);
   const fence = "~".repeat(1 + Math.max(2, ...Array.from(runs, (run) => run[0].length)));

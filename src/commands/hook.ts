@@ -28,7 +28,7 @@ const flush = (stream: NodeJS.WriteStream, text: string) =>
   new Promise<void>((resolve, reject) => stream.write(text, (error) => (error ? reject(error) : resolve())));
 
 /** The fields that have the type they should; what a client sends otherwise is as good as missing. */
-function inputOf(value: unknown): HookInput {
+export function inputOf(value: unknown): HookInput {
   const fields = Object.entries(isObject(value) ? value : {}).filter(([key, v]) =>
     key === "stop_hook_active" ? typeof v === "boolean" : typeof v === "string",
   );
