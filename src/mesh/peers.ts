@@ -1,13 +1,13 @@
 // peers/<id>.json: one session, who and where it is, which process. The peer is the process; a session id is only
 // something it carries at the moment. Reading only: join.ts writes.
 
-import { readdirSync, readFileSync, readlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { readJsonObject } from "./files.ts";
 import { FILE_MODE, mailbox, peerFile, peersDir, sessionLink, wokeFile } from "./home.ts";
 import { isSafeName } from "./maildir.ts";
-import { hostName } from "./message.ts";
+import { hostName, oneLine } from "./message.ts";
 import { bootId, isRunning, startedAt } from "./process.ts";
 
 export interface Peer {
@@ -45,7 +45,7 @@ export function readPeer(id: string): Peer | undefined {
   // The id may come from a letter's header or a link: it is not to be a path.
   const found = isSafeName(id) ? readJsonObject(peerFile(id)) : undefined;
   return found && isPeer(found) && found.id === id
-    ? { ...found, previous_sessions: found.previous_sessions ?? [] }
+    ? { ...found, name: oneLine(found.name), previous_sessions: found.previous_sessions ?? [] }
     : undefined;
 }
 
@@ -81,7 +81,7 @@ export function readPeers(): { peers: Peer[]; broken: string[] } {
     const peer = readPeer(name.slice(0, -5));
     if (peer) peers.push(peer);
     // A file that vanished since readdir is no broken one.
-    else if (ignore(["ENOENT"], () => statSync(join(peersDir(), name)))) broken.push(join(peersDir(), name));
+    else if (ignore(["ENOENT"], () => lstatSync(join(peersDir(), name)))) broken.push(join(peersDir(), name));
   }
   return { peers, broken };
 }
