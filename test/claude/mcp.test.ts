@@ -11,9 +11,12 @@ import { standIn } from "./stand-in.ts";
 
 const peers = (home: TempHome) =>
   existsSync(home.path(".claudemesh", "peers"))
-    ? readdirSync(home.path(".claudemesh", "peers")).map(
-        (file) => JSON.parse(readFileSync(home.path(".claudemesh", "peers", file), "utf8")) as Record<string, unknown>,
-      )
+    ? readdirSync(home.path(".claudemesh", "peers"))
+        .filter((file) => file.endsWith(".json"))
+        .map(
+          (file) =>
+            JSON.parse(readFileSync(home.path(".claudemesh", "peers", file), "utf8")) as Record<string, unknown>,
+        )
     : [];
 
 /** The pid of the mail server, once it attends to the mailbox. */
