@@ -4,6 +4,7 @@ import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, onTestFinished } from "vitest";
+import { z } from "zod";
 import { answerHook } from "../../src/claude/hooks.ts";
 import {
   isOurStatusLine,
@@ -12,10 +13,11 @@ import {
   withoutStatusLine,
   withStatusLine,
 } from "../../src/claude/settings.ts";
+import { TOOLS, type Tool } from "../../src/claude/tools.ts";
 import { lastPrompt, lastTurns, title, turnAt } from "../../src/claude/transcript.ts";
 import { formatHit, formatTurn } from "../../src/claude/transcript-format.ts";
 import { searchTurns } from "../../src/claude/transcript-search.ts";
-import { printable } from "../../src/clean.ts";
+import { printable, sanitise } from "../../src/clean.ts";
 import { inputOf } from "../../src/commands/hook.ts";
 import { MeshError } from "../../src/errors.ts";
 import { joinMesh } from "../../src/mesh/join.ts";
@@ -39,7 +41,7 @@ const fields = [
 ];
 const anything = fc.oneof(word, fc.constantFrom<unknown>(null, true, 1, [], {}, "x".repeat(3000)));
 
-fuzz<{ event: string; given: Record<string, unknown> }>(3, {
+fuzz<{ event: string; given: Record<string, unknown> }>(4, {
   name: "hooks",
   inputs: fc.record({
     event: fc.constantFrom(...events),
@@ -75,7 +77,7 @@ fuzz<{ event: string; given: Record<string, unknown> }>(3, {
   },
 });
 
-fuzz<Buffer>(3, {
+fuzz<Buffer>(4, {
   name: "transcripts",
   inputs: mutated(fixtures("transcripts", 60_000)),
   fromFile: (bytes) => bytes,
@@ -102,7 +104,7 @@ fuzz<Buffer>(3, {
   },
 });
 
-fuzz<string>(3, {
+fuzz<string>(4, {
   name: "settings",
   inputs: mutated(fixtures("settings", 20_000)).map(String),
   fromFile: String,
@@ -117,6 +119,46 @@ fuzz<string>(3, {
       if (!isOurStatusLine(held.statusLine)) expect(after).toBe(text);
     } else if (text.trim() !== "") expect(withoutStatusLine(after)).toBe(text);
     expect(withStatusLine(after, command)).toBe(after);
+  },
+});
+
+const names = TOOLS.map(({ name }) => name).filter((name) => name !== "ask_peer");
+const argument = fc.constantFrom("to", "body", "kind", "message_id", "summary", "id", "query", "scope", "drain");
+fuzz<{ name: string; given: Record<string, unknown> }>(4, {
+  name: "tools",
+  inputs: fc.record({
+    name: fc.constantFrom(...names),
+    given: fc.dictionary(
+      argument,
+      fc.oneof(hostileText(6), fc.constantFrom<unknown>("api", "x", true, false, null, 3)),
+      {
+        noNullPrototype: true,
+      },
+    ),
+  }),
+  async start() {
+    const home = tempMesh();
+    const cwd = tempFolder();
+    const call = { signal: new AbortController().signal, progress: () => {} };
+    const transcript_path = join(cwd, "x.jsonl");
+    writeFileSync(transcript_path, fixtures("transcripts", 60_000)[0] ?? "");
+    const self = await joinMesh({ pid: sleeper().pid, cwd: "/x", name: "x" });
+    await joinMesh({ pid: sleeper().pid, cwd, name: "api", transcript_path });
+    return async ({ name, given }) => {
+      const { input, run } = TOOLS.find((tool) => tool.name === name) as Tool;
+      // The server checks arguments by this schema first: what it refuses never gets further.
+      const checked = z.object(input).safeParse(given);
+      if (!checked.success) return;
+      const said = await run(checked.data, self, call).catch((error: unknown) => {
+        if (error instanceof MeshError) return { text: sanitise(`${error.message}\n${error.hint ?? ""}`) };
+        throw error;
+      });
+      isShowable(said.text, `what ${name} says`);
+      expect(readdirSync(join(home, ".."))).toEqual([".claudemesh"]);
+      // The brakes on a model that sends too much are not what is tried here.
+      for (const id of readdirSync(join(home, "inbox")))
+        rmSync(join(home, "inbox", id, "sent"), { recursive: true, force: true });
+    };
   },
 });
 
