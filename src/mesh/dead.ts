@@ -1,42 +1,67 @@
 // Mail that nobody will read any more: it goes to dead/ with the reason as its first header, and its sender is told.
 // Never followed, never opened blindly: what lies in a mailbox may be a symlink, a device, somebody else's file.
 
-import { existsSync, lstatSync, readFileSync, renameSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, unlinkSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { createFile, syncDir } from "./files.ts";
-import { deadBox, isOwnFile, mailbox, openHome } from "./home.ts";
+import { deadBox, isOwnFile, mailbox, makeDir, openHome } from "./home.ts";
 import { log } from "./log.ts";
 import { deliver, isSafeName, makeMailbox } from "./maildir.ts";
 import { compose, hostName, MAX_BYTES, type Message, messageIdOf, subjectOf, uniqueName } from "./message.ts";
 
+/** Where a file of a mailbox lies while it is being buried: who dies over it leaves it there, to be exhumed. */
+const burying = (box: string) => join(box, "burying");
+
 /**
- * Moves the file at `path`, from the mailbox `box`, to dead/. A regular file of ours is rewritten with `X-Mesh-Dead:
- * <reason>` on top; anything
- * else is moved as it is to dead/cur, beside a note that says what it was. Returns the path of what can be read there.
+ * Moves the file at `path`, in new/ of the mailbox `box`, to dead/. A regular file of ours is rewritten with
+ * `X-Mesh-Dead: <reason>` on top; anything else is moved as it is to dead/cur, beside a note that says what it was.
+ * `tell` runs once it lies in dead/ and before it leaves the mailbox: told at least once, whoever dies when.
+ * Returns the path of what can be read there; undefined if somebody else buries it.
  */
-export function bury(path: string, unique: string, reason: string, box = ""): string | undefined {
+export function bury(path: string, unique: string, reason: string, box = "", tell = () => {}): string | undefined {
   openHome();
+  const folder = dirname(dirname(path));
+  makeDir(burying(folder));
   // Taken out by a rename first: of several who find the same file one buries it.
-  const claimed = join(deadBox(), "tmp", uniqueName());
+  const claimed = join(burying(folder), basename(path));
   // EACCES: a folder of somebody else's can't be moved by us; it stays, and nobody looks into it.
   if (!succeeds(["ENOENT", "EACCES", "EPERM"], () => renameSync(path, claimed))) return undefined;
-  const name = isSafeName(unique) && !existsSync(join(deadBox(), "new", unique)) ? unique : uniqueName();
   const head = `X-Mesh-Dead: ${reason}\n${box ? `X-Mesh-Mailbox: ${box}\n` : ""}`;
   const readable = isOwnFile(claimed) && lstatSync(claimed).size <= 16 * MAX_BYTES;
   const content = readable ? ignore(["EACCES"], () => readFileSync(claimed)) : undefined;
-  const text = content
-    ? Buffer.concat([Buffer.from(head), content])
-    : `${head}Subject: not a letter\n\nIt lies beside this note, as ${join(deadBox(), "cur", `${name}.as-it-was`)}\n`;
-  const written = `${claimed}.dead`;
-  createFile(written, text);
+  const whole = content && Buffer.concat([Buffer.from(head), content]);
+  const name = isSafeName(unique) && isFree(unique, whole) ? unique : uniqueName();
+  const note = `${head}Subject: not a letter\n\nIt lies beside this note, as ${asItWas(name)}\n`;
   const target = join(deadBox(), "new", name);
+  const written = join(deadBox(), "tmp", uniqueName());
+  createFile(written, whole ?? note);
   renameSync(written, target);
-  syncDir(join(deadBox(), "new"));
-  if (content) unlinkSync(claimed);
-  else renameSync(claimed, join(deadBox(), "cur", `${name}.as-it-was`));
+  syncDir(dirname(target));
+  tell();
+  if (whole) unlinkSync(claimed);
+  else renameSync(claimed, asItWas(name));
   log("dead", name, reason);
   return target;
+}
+
+const asItWas = (name: string) => join(deadBox(), "cur", `${name}.as-it-was`);
+
+/** True if nothing of that name lies in dead/, or just this, from one who died before it was done. */
+function isFree(name: string, whole: Buffer | undefined): boolean {
+  const there = ignore(["ENOENT"], () => readFileSync(join(deadBox(), "new", name)));
+  return there === undefined || (whole !== undefined && there.equals(whole));
+}
+
+/** Puts back into new/ what one who died has left half buried, for longer than `olderThan` ms. */
+export function exhume(box: string, olderThan: number, now: number = Date.now()): void {
+  for (const name of ignore(["ENOENT", "ENOTDIR"], () => readdirSync(burying(box))) ?? []) {
+    const from = join(burying(box), name);
+    const since = ignore(["ENOENT"], () => lstatSync(from).ctimeMs);
+    const to = join(box, "new", name);
+    if (since === undefined || now - since < olderThan || existsSync(to)) continue;
+    if (succeeds(["ENOENT"], () => renameSync(from, to))) log("exhumed", name);
+  }
 }
 
 /** Where a message lies in dead/, why, and from whose mailbox; undefined if it is not there. */

@@ -24,7 +24,8 @@ export const peersDir = () => join(meshHome(), "peers");
 export const peerFile = (id: string) => join(peersDir(), `${id}.json`);
 export const mailbox = (id: string) => join(meshHome(), "inbox", id);
 export const inboxRoot = () => join(meshHome(), "inbox");
-export const sessionLink = (sessionId: string) => join(meshHome(), "sessions", sessionId);
+export const sessionsDir = () => join(meshHome(), "sessions");
+export const sessionLink = (sessionId: string) => join(sessionsDir(), sessionId);
 export const addressBook = () => join(meshHome(), "to");
 export const addressLink = (name: string) => join(addressBook(), name);
 /** Where mail waits for the next session that joins under a name. */

@@ -118,11 +118,13 @@ export async function leave(id: string, pid: number): Promise<void> {
     const peer = readPeer(id);
     // Another process may have taken it up already.
     if (!peer || peer.pid !== pid || peer.left_at !== undefined) return;
-    replaceFile(peerFile(id), `${JSON.stringify({ ...peer, left_at: new Date().toISOString() }, null, 2)}\n`);
-    const peers = listPeers();
+    const left = { ...peer, left_at: new Date().toISOString() };
+    const peers = listPeers().map((other) => (other.id === id ? left : other));
+    bounceOwed(id, peer.name, "it ended without answering");
     linkSession(peer.session_id, peers);
     publish(peers);
-    bounceOwed(id, peer.name, "it ended without answering");
+    // The goodbye last: if this process dies over it, whoever notices the death goes on.
+    replaceFile(peerFile(id), `${JSON.stringify(left, null, 2)}\n`);
     log("leave", id, peer.name);
   });
 }

@@ -2,7 +2,7 @@
 // reminded, told/ after that, bounced/ once the asker has heard that no answer comes. An index; the letters and
 // their flags in cur/ are the truth.
 
-import { readdirSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { bounce } from "./dead.ts";
@@ -43,7 +43,11 @@ export function remindOf(id: string): Letter[] {
 export function bounceOwed(id: string, who: string, reason: string): void {
   for (const room of ROOMS)
     for (const { message, unique } of open(id, room))
-      if (move(id, room, "bounced", unique)) bounce(message, who, reason, "answered");
+      if (has(id, room, unique)) {
+        // Told first: who dies in between tells it again, never not at all.
+        bounce(message, who, reason, "answered");
+        move(id, room, "bounced", unique);
+      }
 }
 
 function open(id: string, room: string): Letter[] {
@@ -57,6 +61,8 @@ function open(id: string, room: string): Letter[] {
       return letter ?? [];
     });
 }
+
+const has = (id: string, room: string, unique: string) => existsSync(join(mailbox(id), room, unique));
 
 function move(id: string, from: string, to: string, unique: string): boolean {
   makeDir(join(mailbox(id), to));

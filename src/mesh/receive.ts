@@ -81,7 +81,7 @@ export function peek(id: string): { letters: Letter[]; unready: number } {
 
 /** Buries an unread letter whose time is over, and tells its sender. */
 export function expire(id: string, name: string, message: Message, reason: string): void {
-  if (bury(newPath(mailbox(id), name), name, reason, id)) bounce(message, id, reason);
+  bury(newPath(mailbox(id), name), name, reason, id, () => bounce(message, id, reason));
 }
 
 /**

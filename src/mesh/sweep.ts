@@ -4,12 +4,24 @@ import { lstatSync, readdirSync, readlinkSync, renameSync, rmSync, unlinkSync } 
 import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { type Config, readConfig } from "./config.ts";
-import { deadBox, inboxRoot, mailbox, meshHome, peerFile, sessionLink } from "./home.ts";
+import { exhume } from "./dead.ts";
+import {
+  addressBook,
+  deadBox,
+  inboxRoot,
+  mailbox,
+  meshHome,
+  peerFile,
+  peersDir,
+  sessionLink,
+  sessionsDir,
+} from "./home.ts";
 import { publish } from "./join.ts";
 import { locked } from "./lock.ts";
 import { log } from "./log.ts";
-import { isSafeName, listNew, recover } from "./maildir.ts";
+import { isSafeName, listNew, makeMailbox, newPath, recover } from "./maildir.ts";
 import { isAlive, listPeers } from "./peers.ts";
+import { isRunning } from "./process.ts";
 import { expire, peek } from "./receive.ts";
 
 const HOUR = 3_600_000;
@@ -47,6 +59,7 @@ function removeOlder(dir: string, age: number, now: number, only: (name: string)
 export function sweepMailbox(id: string, config: Config, now: number = Date.now()): void {
   const box = mailbox(id);
   recover(box, ORPHANED, now);
+  exhume(box, ORPHANED, now);
   removeOlder(join(box, "tmp"), TMP_AGE, now);
   // While such a note lies there every prompt starts a node to look for the letter in it.
   removeOlder(join(box, "posted"), HOUR, now);
@@ -64,6 +77,9 @@ export function sweepMailbox(id: string, config: Config, now: number = Date.now(
  */
 export async function sweep(now: number = Date.now()): Promise<void> {
   const config = readConfig();
+  takeOutTrash();
+  for (const dir of [meshHome(), peersDir(), addressBook(), sessionsDir()])
+    removeOlder(dir, TMP_AGE, now, (name) => /^\..*\.tmp$/.test(name));
   for (const id of list(inboxRoot())) sweepMailbox(id, config, now);
   for (const room of ["tmp", "new", "cur"]) removeOlder(join(deadBox(), room), config.keep_dead_days * DAY, now);
   const done = (id: string, since: number | undefined) =>
@@ -87,6 +103,19 @@ export async function sweep(now: number = Date.now()): Promise<void> {
     }
     publish();
   });
+}
+
+/** What one who died has left of a mailbox that it was removing; mail that had come in that moment goes back. */
+function takeOutTrash(): void {
+  for (const name of list(inboxRoot())) {
+    const [, id, pid] = /^\.(.+)\.(\d+)$/.exec(name) ?? [];
+    if (!id || isRunning(Number(pid))) continue;
+    const trash = join(inboxRoot(), name);
+    if (listNew(trash).length) makeMailbox(mailbox(id));
+    for (const unique of listNew(trash))
+      ignore(["ENOENT"], () => renameSync(newPath(trash, unique), newPath(mailbox(id), unique)));
+    rmSync(trash, { recursive: true, force: true });
+  }
 }
 
 const pointsTo = (link: string, id: string) =>
