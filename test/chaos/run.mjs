@@ -1,0 +1,96 @@
+// `npm run chaos -- --messages 100000 --seed 1`: senders, collectors, sweepers and sessions as real processes on one
+// home, one killed with SIGKILL every few milliseconds and started again. At the end the checker reads the disk.
+// The seed repeats what is sent, and who is killed after which pause.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { check } from "./check.mjs";
+import { BOXES, ORDERED, ORPHANED_HERE, random, SHARED } from "./plan.mjs";
+
+const { values } = parseArgs({
+  options: { messages: { type: "string", default: "10000" }, seed: { type: "string" }, keep: { type: "boolean" } },
+});
+const messages = Number(values.messages);
+const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
+const chance = random(seed);
+const folder = mkdtempSync(join(tmpdir(), "claudemesh-chaos-"));
+const home = join(folder, ".claudemesh");
+process.env.CLAUDEMESH_HOME = home;
+const { openHome, mailbox } = await import("../../dist/mesh/home.js");
+const { makeMailbox, recover, listNew } = await import("../../dist/mesh/maildir.js");
+const { joinMesh } = await import("../../dist/mesh/join.js");
+openHome();
+for (const id of BOXES) makeMailbox(mailbox(id));
+
+const said = [];
+const killed = new Set();
+let acknowledged = 0;
+let started = 0;
+const next = new Map();
+
+/** Starts one process of a role, and says by which number it is known. */
+function start(role, name) {
+  const by = `${role} ${name} ${++started}`;
+  const worker = fileURLToPath(new URL("worker.mjs", import.meta.url));
+  const args = [worker, role, name, String(next.get(name) ?? 0), String(Math.floor(chance() * 1e9))];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let rest = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const words = line.split(" ");
+      if (words[0] === "try") next.set(name, Number(words[1]) + 1);
+      else said.push({ by, words });
+      if (words[0] === "ack") acknowledged++;
+    }
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  return { role, name, by, child, ended };
+}
+
+const crew = [
+  ...["ash", "birch", "cedar"].map((name) => start("sender", name)),
+  ...[...ORDERED, SHARED, SHARED, SHARED].map((name) => start("collector", name)),
+  start("sweeper", "broom"),
+  start("sweeper", "mop"),
+  ...["web", "api"].map((name) => start("session", name)),
+];
+const kill = async (one) => {
+  killed.add(one.by);
+  one.child.kill("SIGKILL");
+  await one.ended;
+};
+
+const began = Date.now();
+while (acknowledged < messages) {
+  await pause(20 + chance() * 150);
+  const at = Math.floor(chance() * crew.length);
+  await kill(crew[at]);
+  crew[at] = start(crew[at].role, crew[at].name);
+}
+const kills = killed.size;
+for (const one of crew) if (one.role !== "collector") await kill(one);
+// What the dead had in their hands comes back after its time; the collectors that live show it.
+const unread = () => BOXES.flatMap((id) => [...recover(mailbox(id), ORPHANED_HERE), ...listNew(mailbox(id))]).length;
+for (const end = Date.now() + ORPHANED_HERE + 1000; Date.now() < end || unread() > 0; ) await pause(200);
+// The last of it is being marked.
+await pause(500);
+for (const one of crew) if (one.role === "collector") await kill(one);
+// Who comes next gets the lock, whoever died with it.
+await joinMesh({ pid: process.pid, cwd: folder, name: "next" });
+const found = check(home, said, killed);
+for (const sentence of found.wrong.slice(0, 20)) console.error(sentence);
+if (found.wrong.length > 20) console.error(`and ${found.wrong.length - 20} more`);
+if (values.keep) console.log(`kept: ${home}`);
+else rmSync(folder, { recursive: true, force: true });
+console.log(
+  `${found.acknowledged} acknowledged, ${found.lost} lost, ${found.torn} torn, ${found.wrong.length} wrong in all, ` +
+    `${found.twice} shown twice, ${found.unexcused} of them not beside a kill; ${kills} kills in ${Math.round((Date.now() - began) / 1000)} s, seed ${seed}`,
+);
+process.exitCode = found.wrong.length ? 1 : 0;
