@@ -1,7 +1,7 @@
 // claudemesh: mail between Claude Code sessions, over nothing but files.
 //
 // The house has four rooms, and arrows point down only (Biome checks it):
-//   commands/  one file a verb: options → call → print. Here `run` alone joins the rooms below.
+//   commands/  one file a verb: options → call → print. Only `run`, and `doctor` to look at all, join the rooms below.
 //   claude/    what Claude Code reads and writes: hooks, MCP server, its session files, transcripts, settings, the words.
 //   terminal/  any program under a PTY; would work for `cat`.
 //   mesh/      the files under ~/.claudemesh. Knows no Claude and no terminal.
@@ -99,6 +99,11 @@ const VERBS: Record<string, { usage: string; about: string; options?: [string, s
       usage: "",
       about: "health at a glance, and the bell that each session has",
       load: () => import("./commands/status.ts"),
+    },
+    doctor: {
+      usage: "",
+      about: "looks at everything that mail needs, really runs the hooks; each fault with its mend",
+      load: () => import("./commands/doctor.ts"),
     },
     install: {
       usage: "",

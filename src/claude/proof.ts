@@ -3,11 +3,22 @@
 
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { ignore } from "../errors.ts";
+import { type Check, fine, wrong } from "../mesh/checkup.ts";
 import { isObject } from "../mesh/files.ts";
 
 export interface Proof {
@@ -22,9 +33,22 @@ const SHOWN_MS = 5_000;
 
 /** Plays a session's start and a prompt to the hook script of the plugin at `pluginLink`. Never throws. */
 export async function proveInstall(pluginLink: string): Promise<Proof> {
+  return inThrowAwayHome((home) => prove(stage(join(pluginLink, "hook"), home)));
+}
+
+/** Runs every hook of the plugin, and rings its two bells that need no client: Claude's watcher, and the hooks. */
+export async function rehearse(plugin: string): Promise<Check[]> {
+  const told = async (check: string, play: (stage: Stage) => Promise<Proof>): Promise<Check> => {
+    const { ok, detail } = await inThrowAwayHome((home) => play(stage(join(plugin, "hook"), home)));
+    return ok ? fine(check, detail) : wrong(check, detail, "npm install -g claudemesh, and run this again");
+  };
+  return Promise.all([told("bell hooks", prove), told("bell watcher", proveWatcher), told("every hook", proveEvents)]);
+}
+
+async function inThrowAwayHome(play: (home: string) => Promise<Proof>): Promise<Proof> {
   const home = mkdtempSync(join(tmpdir(), "claudemesh-proof-"));
   try {
-    return await prove(join(pluginLink, "hook"), home);
+    return await play(home);
   } catch (error) {
     return { ok: false, detail: error instanceof Error ? error.message : String(error) };
   } finally {
@@ -32,7 +56,14 @@ export async function proveInstall(pluginLink: string): Promise<Proof> {
   }
 }
 
-async function prove(hook: string, home: string): Promise<Proof> {
+interface Stage {
+  /** the mailbox of the session that is played */
+  box: string;
+  fire(event: string, more?: object): Promise<Ended>;
+}
+
+/** A mesh home for one played session: this process stands for its claude. */
+function stage(hook: string, home: string): Stage {
   const session = randomUUID();
   const cwd = join(home, "project");
   const mesh = join(home, "mesh");
@@ -40,37 +71,66 @@ async function prove(hook: string, home: string): Promise<Proof> {
   mkdirSync(mesh, { mode: 0o700 });
   symlinkSync(process.execPath, join(mesh, "node"));
   const common = { session_id: session, transcript_path: "", cwd };
-  const fire = (event: string, more: object) =>
-    runHook(
-      hook,
-      event,
-      { ...common, hook_event_name: event, ...more },
-      {
-        CLAUDEMESH_HOME: mesh,
-        CLAUDE_CODE_SESSION_ID: session,
-        CLAUDE_PID: String(process.pid),
-        CLAUDECODE: "1",
-      },
-    );
+  const own = {
+    CLAUDEMESH_HOME: mesh,
+    CLAUDE_CONFIG_DIR: join(home, "claude"),
+    CLAUDE_CODE_SESSION_ID: session,
+    CLAUDE_PID: String(process.pid),
+    CLAUDECODE: "1",
+  };
+  const fire: Stage["fire"] = (event, more = {}) =>
+    runHook(hook, event, { ...common, hook_event_name: event, ...more }, own);
+  return { box: join(mesh, "sessions", session), fire };
+}
 
-  await fire("SessionStart", { source: "startup" });
-  const box = join(mesh, "sessions", session);
-  if (!ignore(["ENOENT"], () => statSync(join(box, "new")).isDirectory()))
-    return { ok: false, detail: "the SessionStart hook ran but made no mailbox" };
-
+/** Drops the test message into the mailbox, as a script does. */
+function drop(box: string): void {
   writeFileSync(join(box, "tmp", "proof"), `${TEXT}\n`, { mode: 0o600 });
   renameSync(join(box, "tmp", "proof"), join(box, "new", "proof"));
+}
+
+async function prove({ box, fire }: Stage): Promise<Proof> {
+  await fire("SessionStart", { source: "startup" });
+  if (!ignore(["ENOENT"], () => statSync(join(box, "new")).isDirectory()))
+    return { ok: false, detail: "the SessionStart hook ran but made no mailbox" };
+  drop(box);
   // A file not of our naming is taken only once it has stood still for a moment, so the first prompt may miss it.
   const end = Date.now() + SHOWN_MS;
   let shown = "";
   while (!shown.includes(TEXT) && Date.now() < end) {
-    shown = contextOf(await fire("UserPromptSubmit", { prompt: "x" }));
+    shown = contextOf((await fire("UserPromptSubmit", { prompt: "x" })).stdout);
     if (!shown.includes(TEXT)) await pause(100);
   }
   if (!shown.includes(TEXT)) return { ok: false, detail: "the UserPromptSubmit hook ran but did not show the message" };
   if (!readdirSync(join(box, "cur")).some((name) => /:2,[A-Z]*S/.test(name)))
     return { ok: false, detail: "the message was shown but not marked as seen" };
   return { ok: true, detail: "a test message went through the installed hook, was shown and marked as seen" };
+}
+
+/** What Claude Code's watcher would set off: the hook that wakes an idle session must end with 2 and say whose mail waits. */
+async function proveWatcher({ box, fire }: Stage): Promise<Proof> {
+  const started = await fire("SessionStart", { source: "startup" });
+  if (!started.stdout.includes('"watchPaths"')) return { ok: false, detail: "SessionStart names no file to watch" };
+  drop(box);
+  const end = Date.now() + SHOWN_MS;
+  for (;;) {
+    const { code, stderr } = await fire("FileChanged", { file_path: join(realpathSync(box), "bell") });
+    if (code === 2 && stderr.includes("mail from")) break;
+    if (Date.now() > end) return { ok: false, detail: `FileChanged ended with ${code} and did not wake` };
+    await pause(100);
+  }
+  return { ok: true, detail: "FileChanged, run by hand, wakes: it ends with 2 and says whose mail waits" };
+}
+
+/** Every other event there is, with nothing waiting: each must end well. */
+async function proveEvents({ fire }: Stage): Promise<Proof> {
+  const events = ["SessionStart", "CwdChanged", "UserPromptSubmit", "PreToolUse", "PermissionRequest", "PostToolUse"];
+  events.push("Stop", "FileChanged", "SessionEnd");
+  for (const event of events) {
+    const { code, stderr } = await fire(event, { source: "startup", prompt: "x", reason: "other" });
+    if (code !== 0) return { ok: false, detail: `the ${event} hook ended with ${code}: ${stderr}` };
+  }
+  return { ok: true, detail: `${events.join(", ")} end well` };
 }
 
 function contextOf(stdout: string): string {
@@ -81,8 +141,15 @@ function contextOf(stdout: string): string {
   return typeof context === "string" ? context : "";
 }
 
-/** Runs `sh <hook> <event>` and returns its stdout. Throws if it fails or does not end. */
-function runHook(hook: string, event: string, payload: object, own: Record<string, string>): Promise<string> {
+interface Ended {
+  /** 0, or 2 where it wakes */
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs `sh <hook> <event>`. Throws if it fails or does not end. */
+function runHook(hook: string, event: string, payload: object, own: Record<string, string>): Promise<Ended> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^CLAUDE/.test(name));
   const child = spawn("sh", [hook, event], {
     env: { ...Object.fromEntries(inherited), ...own },
@@ -98,7 +165,7 @@ function runHook(hook: string, event: string, payload: object, own: Record<strin
   return new Promise((done, fail) => {
     child.on("error", fail);
     child.on("close", (code, signal) => {
-      if (code === 0) return done(out);
+      if (code === 0 || code === 2) return done({ code, stdout: out, stderr: err });
       const lines = err.trim().split("\n");
       // Node's own last line names only its version; what went wrong stands above the stack.
       const why = lines.find((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1);

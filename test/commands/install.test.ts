@@ -441,7 +441,10 @@ describe("the proof", () => {
     await proveInstall(plugin(`env >'${home.path("seen")}'; cat >'${home.path("told")}'`));
     const seen = readFileSync(home.path("seen"), "utf8").split("\n");
     const names = seen.map((line) => line.split("=")[0] ?? "").filter((name) => name.startsWith("CLAUDE"));
-    expect(names.sort()).toEqual(["CLAUDECODE", "CLAUDEMESH_HOME", "CLAUDE_CODE_SESSION_ID", "CLAUDE_PID"]);
+    const own = ["CLAUDECODE", "CLAUDEMESH_HOME", "CLAUDE_CODE_SESSION_ID", "CLAUDE_CONFIG_DIR", "CLAUDE_PID"];
+    expect(names.sort()).toEqual(own);
+    const folder = (name: string) => dirname(seen.find((line) => line.startsWith(`${name}=`))?.split("=")[1] ?? "");
+    expect(folder("CLAUDE_CONFIG_DIR")).toBe(folder("CLAUDEMESH_HOME"));
     const told = JSON.parse(readFileSync(home.path("told"), "utf8"));
     expect(told).toMatchObject({ hook_event_name: "SessionStart", source: "startup", transcript_path: "" });
     expect(existsSync(home.path(".claudemesh"))).toBe(false);
