@@ -61,6 +61,12 @@ const crew = [
   start("sweeper", "mop"),
   ...["web", "api"].map((name) => start("session", name)),
 ];
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+  process.on(signal, () => {
+    for (const { child } of crew) child.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    process.exit(1);
+  });
 const kill = async (one) => {
   killed.add(one.by);
   one.child.kill("SIGKILL");
