@@ -32,20 +32,27 @@ export function bury(path: string, unique: string, reason: string, box = "", tel
   const content = readable ? ignore(["EACCES"], () => readFileSync(claimed)) : undefined;
   const whole = content && Buffer.concat([Buffer.from(head), content]);
   const name = isSafeName(unique) && isFree(unique, whole) ? unique : uniqueName();
-  const note = `${head}Subject: not a letter\n\nIt lies beside this note, as ${asItWas(name)}\n`;
+  const kept = whole ? undefined : placeFor(claimed, name);
+  const note = `${head}Subject: not a letter\n\nIt lies beside this note, as ${kept}\n`;
   const target = join(deadBox(), "new", name);
   const written = join(deadBox(), "tmp", uniqueName());
   createFile(written, whole ?? note);
   renameSync(written, target);
   syncDir(dirname(target));
   tell();
-  if (whole) unlinkSync(claimed);
-  else renameSync(claimed, asItWas(name));
+  if (kept) renameSync(claimed, kept);
+  else unlinkSync(claimed);
   log("dead", name, reason);
   return target;
 }
 
-const asItWas = (name: string) => join(deadBox(), "cur", `${name}.as-it-was`);
+/** Where what is no letter is kept as it was: in dead/cur, or, for a mailbox on another file system, hidden where it lies. */
+function placeFor(claimed: string, name: string): string {
+  const dead = join(deadBox(), "cur");
+  return lstatSync(dirname(claimed)).dev === lstatSync(dead).dev
+    ? join(dead, `${name}.as-it-was`)
+    : join(dirname(claimed), `.${name}.as-it-was`);
+}
 
 /** True if nothing of that name lies in dead/, or just this, from one who died before it was done. */
 function isFree(name: string, whole: Buffer | undefined): boolean {
@@ -59,6 +66,7 @@ export function exhume(box: string, olderThan: number, now: number = Date.now())
     const from = join(burying(box), name);
     const since = ignore(["ENOENT"], () => lstatSync(from).ctimeMs);
     const to = join(box, "new", name);
+    if (name.startsWith(".")) continue;
     if (since === undefined || now - since < olderThan || existsSync(to)) continue;
     if (succeeds(["ENOENT"], () => renameSync(from, to))) log("exhumed", name);
   }

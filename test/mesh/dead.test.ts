@@ -1,11 +1,14 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
-import { bounce, bury, findDead } from "../../src/mesh/dead.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { bounce, bury, exhume, findDead } from "../../src/mesh/dead.ts";
 import { listNew, newPath } from "../../src/mesh/maildir.ts";
 import { parse, uniqueName } from "../../src/mesh/message.ts";
 import { box, letter, tempMesh } from "./temp-mesh.ts";
 
+/** Whether this machine lets us mount: in a mount namespace of its own, so that nothing stays. */
+const canMount = spawnSync("unshare", ["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0;
 const read = (path: string | undefined) => readFileSync(path ?? "nowhere", "utf8");
 
 describe("bury", () => {
@@ -49,6 +52,27 @@ describe("bury", () => {
     expect(read(path)).toContain("words");
     expect(path).not.toContain("a b");
   });
+
+  it.skipIf(!canMount)(
+    "in a mailbox on another file system a letter and a folder are buried all the same, once",
+    () => {
+      const home = tempMesh();
+      const api = join(home, "inbox", "api");
+      mkdirSync(api);
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=700", "none", api]);
+      onTestFinished(() => void execFileSync("umount", [api]));
+      box(home, "api");
+      const unique = letter(api, { body: "words" });
+      mkdirSync(newPath(api, "folder"));
+      writeFileSync(join(newPath(api, "folder"), "inside"), "precious");
+      expect(read(bury(newPath(api, unique), unique, "why"))).toContain("words");
+      const note = read(bury(newPath(api, "folder"), "folder", "why"));
+      const kept = / as (.*)\n$/.exec(note)?.[1] ?? "";
+      expect(read(join(kept, "inside"))).toBe("precious");
+      exhume(api, 0, Date.now() + 1000);
+      expect(listNew(api)).toEqual([]);
+    },
+  );
 
   it("a folder is moved as it is, with what it holds", () => {
     const home = tempMesh();
