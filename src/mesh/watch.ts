@@ -1,7 +1,9 @@
 // Watchers carry no data: an event means "look again". chokidar is the alarm clock; readdir of what is watched decides.
-// Watch only folders that stay nearly empty (chokidar watches every file in them).
+// So only its raw events are heard, as they come from the system: what it makes of them (a stat and a watch for every
+// file, throttled) costs milliseconds, and is switched off by having it ignore all that lies in the folder.
 
 import { lstatSync } from "node:fs";
+import { resolve } from "node:path";
 import { ignore } from "../errors.ts";
 import { log } from "./log.ts";
 
@@ -27,6 +29,7 @@ export async function watch(
   { rescan = 10_000, make }: { rescan?: number; make?: () => void } = {},
 ): Promise<Watch> {
   const { watch: chokidarWatch } = await import("chokidar");
+  const own = resolve(path);
   let closed = false;
   let watcher: ReturnType<typeof chokidarWatch> | undefined;
   let identity: string | undefined;
@@ -41,11 +44,17 @@ export async function watch(
       log("watch-error", path, String(error));
     }
   };
-  // chokidar drops what comes within 5 ms of the last event, and what replaces a file while its watch is renewed makes
-  // none: both are there a little later.
+  // Events that come together are one look. What replaces a file while its watch is renewed makes none: it is there a
+  // little later.
+  let isSoon = false;
   let late: NodeJS.Timeout | undefined;
   const checkTwice = () => {
-    check();
+    if (!isSoon)
+      setImmediate(() => {
+        isSoon = false;
+        check();
+      });
+    isSoon = true;
     if (late) return;
     late = setTimeout(() => {
       late = undefined;
@@ -63,12 +72,13 @@ export async function watch(
     identity = identityOf(path);
     watcher = chokidarWatch(path, {
       depth: 0,
+      ignored: (each) => resolve(each) !== own,
       ignoreInitial: true,
       followSymlinks: false,
       ignorePermissionErrors: true,
     });
     // Arrivals while it starts are not reported: so look on ready as well.
-    watcher.on("ready", checkTwice).on("all", checkTwice);
+    watcher.on("ready", checkTwice).on("raw", checkTwice).on("all", checkTwice);
     watcher.on("error", (error) => log("watch-error", path, String(error)));
   };
   make?.();

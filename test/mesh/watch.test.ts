@@ -1,12 +1,19 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
+import { ignore } from "../../src/errors.ts";
 import { listNew } from "../../src/mesh/maildir.ts";
 import { type Watch, watch } from "../../src/mesh/watch.ts";
 import { until } from "../temp-home.ts";
 import { box, inNode, letter, tempFolder, tempMesh } from "./temp-mesh.ts";
 
 const NEVER = 3_600_000;
+/** A file in tmp/, ready to be renamed. */
+const letterIn = (api: string) => {
+  const file = join(api, "tmp", "draft");
+  writeFileSync(file, "From: a program\n\nhello\n");
+  return file;
+};
 const closeAfter = (watching: Watch) => onTestFinished(() => watching.close());
 
 afterEach(() => {
@@ -74,6 +81,46 @@ it("a burst of 500 renames by another process leads to looks that see all", asyn
   );
   await until(() => seen.size === sent.length, "all 500");
   expect([...seen].sort()).toEqual(sent);
+});
+
+const watchesOf = () =>
+  readdirSync("/proc/self/fdinfo")
+    .map((fd) => ignore(["ENOENT"], () => readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")) ?? "")
+    .join("")
+    .split("\ninotify wd:").length;
+
+it.skipIf(process.platform !== "linux")(
+  "500 files in a folder take no more of the system's watches than none",
+  async () => {
+    const added: number[] = [];
+    for (const files of [0, 500]) {
+      const api = box(tempMesh(), "api");
+      for (let n = 0; n < files; n++) letter(api);
+      const before = watchesOf();
+      const seen = new Set<string>();
+      const watching = await watch(join(api, "new"), () => listNew(api).forEach((name) => void seen.add(name)), {
+        rescan: NEVER,
+      });
+      await until(() => seen.size === files, "what was there");
+      const unique = letter(api);
+      await until(() => seen.has(unique), "a new one");
+      added.push(watchesOf() - before);
+      await watching.close();
+    }
+    expect(added[0]).toBeGreaterThan(0);
+    expect(added[1]).toBe(added[0]);
+  },
+);
+
+it("names that editors use for their own files are seen by their events as well", async () => {
+  const api = box(tempMesh(), "api");
+  let looks = 0;
+  closeAfter(await watch(join(api, "new"), () => void looks++, { rescan: NEVER }));
+  for (const name of ["draft~", ".mail.swp", "4913"]) {
+    const before = looks;
+    renameSync(letterIn(api), join(api, "new", name));
+    await until(() => looks > before, `an event for ${name}`);
+  }
 });
 
 it("a file that is replaced by rename is seen each time", async () => {
