@@ -13,10 +13,12 @@
 // read off the same files. Watchers carry nothing: an event means "look again".
 //
 // This file holds the only catch and the only process.exit. What is no verb of ours goes to claude untouched: that is
-// decided on argv[2], before any parser. Nothing is imported that a verb does not need.
+// decided on argv[2], before any parser. Nothing is imported that a verb does not need. What runs is dist/claudemesh.cjs,
+// all of this in one file: Node takes longer to find and load thirty modules than `send` takes for all else.
 
 import { jsonText, printable } from "./clean.ts";
 import { errnoOf, exitStatus, MeshError } from "./errors.ts";
+import { version } from "./package.ts";
 
 type Options = Record<string, unknown>;
 type Verb = { run(args: string[], options: Options): Promise<unknown> };
@@ -148,7 +150,7 @@ async function main(argv: string[]): Promise<void> {
   if (raw) return void (await (await raw()).run(rest, {}));
   if (Object.hasOwn(VERBS, verb)) return parsed(argv);
   if (verb === "help" || (argv.length === 1 && (verb === "--help" || verb === "-h"))) return void help(rest[0]);
-  if (argv.length === 1 && verb === "--version") return void process.stdout.write(`claudemesh ${await version()}\n`);
+  if (argv.length === 1 && verb === "--version") return void process.stdout.write(`claudemesh ${version()}\n`);
   await (await import("./commands/run.ts")).run(argv);
 }
 
@@ -195,11 +197,6 @@ function help(name?: string): Promise<void> | void {
   );
 }
 
-async function version(): Promise<string> {
-  const { readFileSync } = await import("node:fs");
-  return (JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }).version;
-}
-
 /** Says what went wrong, as JSON on stdout if the words asked for JSON. */
 function complain(error: unknown, asJson: boolean): void {
   const known = error instanceof MeshError ? error : undefined;
@@ -218,9 +215,7 @@ process.stdout.on("error", (error) => {
   throw error;
 });
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
+main(process.argv.slice(2)).catch((error: unknown) => {
   complain(error, Object.hasOwn(VERBS, process.argv[2] ?? "") && process.argv.includes("--json"));
   process.exitCode = exitStatus(error);
-}
+});

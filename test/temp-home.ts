@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 
 /** The built command as shipped. */
-export const cli = fileURLToPath(new URL("../bin/claudemesh.js", import.meta.url));
+export const cli = fileURLToPath(new URL("../bin/claudemesh.cjs", import.meta.url));
 
 export type Environment = Record<string, string>;
 

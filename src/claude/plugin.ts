@@ -5,12 +5,12 @@
 import { execFile } from "node:child_process";
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { errnoOf, ignore, MeshError } from "../errors.ts";
 import { isObject, readJsonObject } from "../mesh/files.ts";
 import { isRunning } from "../mesh/process.ts";
 import { projectOf } from "../mesh/project.ts";
+import { packageFile } from "../package.ts";
 import { claudeDir, isAtLeast } from "./session.ts";
 import { parseSettings } from "./settings.ts";
 
@@ -33,7 +33,7 @@ export interface OldSession {
 
 /** The plugin folder of this package. */
 export function pluginFolder(): string {
-  return fileURLToPath(new URL("../../bin/plugin", import.meta.url));
+  return packageFile("bin/plugin");
 }
 
 /**

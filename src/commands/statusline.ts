@@ -2,10 +2,9 @@
 // without a Node start.
 
 import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { packageFile } from "../package.ts";
 
 /** Prints `[id · N peers · ✉N]` for the session in the environment, or nothing. */
 export async function run(): Promise<void> {
-  const script = fileURLToPath(new URL("../../bin/plugin/hook", import.meta.url));
-  spawnSync("/bin/sh", [script, "statusline"], { stdio: ["ignore", "inherit", "ignore"] });
+  spawnSync("/bin/sh", [packageFile("bin/plugin/hook"), "statusline"], { stdio: ["ignore", "inherit", "ignore"] });
 }

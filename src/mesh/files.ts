@@ -33,12 +33,12 @@ export function syncDir(dir: string): void {
   }
 }
 
-/** Creates `path` exclusively (EEXIST if it is there), writes `data` and flushes it. Leaves nothing behind on failure. */
-export function createFile(path: string, data: string | Uint8Array): void {
+/** Creates `path` exclusively (EEXIST if it is there), writes `data` and flushes it, if asked to. Leaves nothing behind on failure. */
+export function createFile(path: string, data: string | Uint8Array, flush = true): void {
   const fd = openSync(path, "wx", FILE_MODE);
   try {
     writeFileSync(fd, data);
-    fsyncSync(fd);
+    if (flush) fsyncSync(fd);
   } catch (error) {
     ignore(["ENOENT"], () => unlinkSync(path));
     throw error;
@@ -47,17 +47,17 @@ export function createFile(path: string, data: string | Uint8Array): void {
   }
 }
 
-/** Replaces `path` with `data`, durably: temp file, fsync, rename, fsync of the directory. */
-export function replaceFile(path: string, data: string | Uint8Array): void {
+/** Replaces `path` with `data`, durably: temp file, fsync, rename, fsync of the directory. Without `flush` only whole. */
+export function replaceFile(path: string, data: string | Uint8Array, flush = true): void {
   const temp = beside(path);
-  createFile(temp, data);
+  createFile(temp, data, flush);
   try {
     renameSync(temp, path);
   } catch (error) {
     ignore(["ENOENT"], () => unlinkSync(temp));
     throw error;
   }
-  syncDir(dirname(path));
+  if (flush) syncDir(dirname(path));
 }
 
 /** Points the symlink `path` at `target`, replacing what link was there. */

@@ -1,7 +1,6 @@
 // Joining and leaving the mesh, and what follows from it for those who read without parsing: sessions/, to/ and the
 // badge. Each locked section is an idempotent merge, written whole, so that two holders of the lock do no harm.
 
-import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
@@ -150,7 +149,7 @@ function goneWith(peers: Peer[], sessionId: string | undefined): Peer | undefine
 function claimId(): string {
   const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
   for (;;) {
-    const id = Array.from(randomBytes(8), (byte) => alphabet[byte & 31]).join("");
+    const id = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => alphabet[byte & 31]).join("");
     if (!/[a-z]/.test(id)) continue;
     if (succeeds(["EEXIST"], () => mkdirSync(mailbox(id), { mode: DIR_MODE }))) return id;
   }

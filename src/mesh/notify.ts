@@ -1,7 +1,6 @@
 // Tells the human, on the desktop, of mail for `you` and of a session that nothing could wake. Each letter once: who
 // makes inbox/you/rung/<unique name> first tells it, be it the sender or a supervisor by its terminal.
 
-import { spawn } from "node:child_process";
 import { accessSync, closeSync, constants, openSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { errnoOf, ignore } from "../errors.ts";
@@ -37,7 +36,7 @@ export function notifyOfLetter(unique: string, from: string, subject: string): v
 }
 
 function start([file, args]: [string, string[]]): void {
-  const child = spawn(file, args, { detached: true, stdio: "ignore" });
+  const child = process.getBuiltinModule("node:child_process").spawn(file, args, { detached: true, stdio: "ignore" });
   child.on("error", (error) => log("notify-error", String(error)));
   child.unref();
 }

@@ -1,6 +1,5 @@
 // Is that process still the one we knew? A pid alone is no identity: it is reused. Pid, start time and boot are.
 
-import { execFileSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import { errnoOf, ignore } from "../errors.ts";
 
@@ -15,6 +14,8 @@ function procStat(pid: number): string[] | undefined {
 
 /** One column of ps(1) for a pid; undefined if there is no such process. */
 function ps(pid: number, column: string): string | undefined {
+  // Loaded where it is needed: this takes longer than all that `send` does on Linux.
+  const { execFileSync } = process.getBuiltinModule("node:child_process");
   try {
     return execFileSync("ps", ["-o", `${column}=`, "-p", String(pid)], {
       encoding: "utf8",

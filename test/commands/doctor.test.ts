@@ -179,7 +179,7 @@ describe("finds", () => {
     writeFileSync(join(copy, "bin", "plugin", "hook"), "exit 3\n");
     const env = { PATH: `${home.path("bin")}:${process.env.PATH}` };
     const ran = await finish(
-      home.start(process.execPath, [join(copy, "bin", "claudemesh.js"), "doctor", "--json"], { env }),
+      home.start(process.execPath, [join(copy, "bin", "claudemesh.cjs"), "doctor", "--json"], { env }),
     );
     const found = (JSON.parse(ran.stdout) as Check[]).filter(({ ok }) => !ok);
     expect(found.map(({ check }) => check)).toEqual(["bell hooks", "bell watcher", "every hook"]);
