@@ -1,18 +1,17 @@
 // `claudemesh inbox [who]`: read mail. What is printed is marked seen; another's mail is only looked at.
 
-import { readdirSync } from "node:fs";
 import { describe } from "../claude/dispatch.ts";
 import { type Mail, mailOf } from "../claude/mail.ts";
 import { ownPeer } from "../claude/session.ts";
 import { sanitise } from "../clean.ts";
-import { ignore, MeshError } from "../errors.ts";
+import { MeshError } from "../errors.ts";
 import { findPeer } from "../mesh/address.ts";
 import { mailbox } from "../mesh/home.ts";
 import { recover } from "../mesh/maildir.ts";
-import { uniqueNameOf } from "../mesh/message.ts";
 import { markSeen } from "../mesh/owed.ts";
-import { type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
+import { peek, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
+import { threadIn } from "../mesh/thread.ts";
 import { print, say } from "../print.ts";
 
 /** Prints unread mail, oldest first; with `--thread <id>` every letter of that thread in this mailbox. */
@@ -34,7 +33,7 @@ export async function run([who]: string[], options: Record<string, unknown>): Pr
       ? peeking
         ? peek(id).letters
         : take(id, () => true)
-      : thread(id, String(options.thread));
+      : threadIn(id, String(options.thread));
   const mails = found.map((letter) => {
     const mail = mailOf(id, letter);
     // What is printed is as it will be once it has been printed.
@@ -43,19 +42,6 @@ export async function run([who]: string[], options: Record<string, unknown>): Pr
   await print(options, mails, mails.map(text).join("\n"));
   if (!peeking) markSeen(id, found);
   if (!found.length) say("no mail");
-}
-
-/** The letters of a mailbox, read or not, that belong to the thread of a message. */
-function thread(id: string, messageId: string): Letter[] {
-  const names = ignore(["ENOENT"], () => readdirSync(`${mailbox(id)}/cur`)) ?? [];
-  const all = [...names.sort().flatMap((name) => readSeen(id, name) ?? []), ...peek(id).letters];
-  const wanted = `<${uniqueNameOf(messageId)}@claudemesh>`;
-  // A letter of one's own does not lie here, but those that refer to it do.
-  const known = all.find((l) => l.message.id === wanted) ?? all.find((l) => l.message.references.includes(wanted));
-  const root = known?.message.references[0] ?? wanted;
-  return all.filter(({ message }) =>
-    [message.id, message.inReplyTo, ...message.references].some((ref) => ref === root || ref === wanted),
-  );
 }
 
 function text(mail: Mail): string {
