@@ -13,12 +13,13 @@
 // read off the same files. Watchers carry nothing: an event means "look again".
 //
 // This file holds the only catch and the only process.exit. What is no verb of ours goes to claude untouched: that is
-// decided on argv[2], before any parser. Nothing is imported that a verb does not need. What runs is dist/claudemesh.cjs,
-// all of this in one file: Node takes longer to find and load thirty modules than `send` takes for all else.
+// decided on argv[2], before any parser. Nothing is imported that a verb does not need. What runs is one file
+// that bin/bundle.mjs makes of all this.
 
-import { jsonText, printable } from "./clean.ts";
+import { jsonText } from "./clean.ts";
 import { errnoOf, exitStatus, MeshError } from "./errors.ts";
 import { version } from "./package.ts";
+import { say, write } from "./print.ts";
 
 type Options = Record<string, unknown>;
 type Verb = { run(args: string[], options: Options): Promise<unknown> };
@@ -149,8 +150,8 @@ async function main(argv: string[]): Promise<void> {
   const raw = Object.hasOwn(RAW, verb) ? RAW[verb] : undefined;
   if (raw) return void (await (await raw()).run(rest, {}));
   if (Object.hasOwn(VERBS, verb)) return parsed(argv);
-  if (verb === "help" || (argv.length === 1 && (verb === "--help" || verb === "-h"))) return void help(rest[0]);
-  if (argv.length === 1 && verb === "--version") return void process.stdout.write(`claudemesh ${version()}\n`);
+  if (verb === "help" || (argv.length === 1 && (verb === "--help" || verb === "-h"))) return help(rest[0]);
+  if (argv.length === 1 && verb === "--version") return write(1, `claudemesh ${version()}\n`);
   await (await import("./commands/run.ts")).run(argv);
 }
 
@@ -183,12 +184,13 @@ const SHIELD = /^\ue000/;
 /** A lone dash, and a turn counted from the end (-1), are words; cac would take them for options. */
 const shielded = (word: string) => (/^-(\d+|-{2,}|)$/.test(word) ? `\ue000${word}` : word);
 
-function help(name?: string): Promise<void> | void {
+function help(name?: string): Promise<void> {
   if (name && Object.hasOwn(VERBS, name)) return parsed([name, "--help"]);
   const lines = Object.entries(VERBS).map(
     ([verb, { usage, about }]) => `  ${`${verb} ${usage}`.trim().padEnd(22)} ${about}`,
   );
-  process.stdout.write(
+  return write(
+    1,
     `claudemesh: mail between Claude Code sessions, over nothing but files\n\n` +
       `  ${"[claude args…]".padEnd(22)} claude in the supervisor; also: claudemesh run [claude args…]\n${lines.join("\n")}\n` +
       `  ${"hook, mcp".padEnd(22)} called by Claude Code\n\n` +
@@ -202,20 +204,17 @@ function complain(error: unknown, asJson: boolean): void {
   const known = error instanceof MeshError ? error : undefined;
   const message = known?.message ?? (error instanceof Error ? error.message : String(error));
   if (asJson)
-    process.stdout.write(
+    write(
+      1,
       `${jsonText({ error: { code: known?.code ?? errnoOf(error) ?? "FAILED", message, hint: known?.hint ?? null } })}\n`,
-    );
-  else process.stderr.write(printable(`claudemesh: ${message}\n${known?.hint ? `${known.hint}\n` : ""}`));
+    ).catch(() => {});
+  else say(known?.hint ? `${message}\n${known.hint}` : message);
   if (!known && process.env.DEBUG === "claudemesh") console.error(error);
 }
 
-process.stdout.on("error", (error) => {
-  // A reader that has seen enough (`| head`) is no failure.
-  if (errnoOf(error) === "EPIPE") process.exit(0);
-  throw error;
-});
-
 main(process.argv.slice(2)).catch((error: unknown) => {
+  // A reader that has seen enough (`| head`) is no failure.
+  if (errnoOf(error) === "EPIPE") return process.exit(0);
   complain(error, Object.hasOwn(VERBS, process.argv[2] ?? "") && process.argv.includes("--json"));
   process.exitCode = exitStatus(error);
 });

@@ -29,6 +29,11 @@ export class MeshError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
 
+  /** By its name: a verb that is a file of its own has this class once more. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === "MeshError";
+  }
+
   constructor(code: ErrorCode, message: string, hint?: string) {
     super(message);
     this.code = code;

@@ -1,16 +1,19 @@
 // What people type after a verb: a text, a time.
 
-import { readFileSync } from "node:fs";
-import { isatty } from "node:tty";
+import { fstatSync, readFileSync } from "node:fs";
 import { MeshError } from "./errors.ts";
 
 /** The text of a message: the words, or stdin for `-` alone or when there are none and it is no terminal. */
 export function bodyFrom(words: string[]): string {
   // Not process.stdin: opening it makes a pipe non-blocking, and a slow writer an EAGAIN.
-  const piped = words.length === 0 && !isatty(0);
+  const piped = words.length === 0 && !isTerminal(0);
   if (!piped && !(words.length === 1 && words[0] === "-")) return words.join(" ");
   return readFileSync(0, "utf8").replace(/\n$/, "");
 }
+
+/** True for a terminal. What Node asks for it is loaded only where it may be one. */
+export const isTerminal = (fd: number): boolean =>
+  fstatSync(fd).isCharacterDevice() && process.getBuiltinModule("node:tty").isatty(fd);
 
 /** `90s`, `30m`, `2h`, `1d` in ms. Throws MeshError USAGE for anything else. */
 export function milliseconds(text: string): number {

@@ -18,8 +18,8 @@ export interface Dispatch {
   priority?: Priority | undefined;
   expires?: Date | undefined;
   queue?: boolean;
-  /** refuse to reach more than so many */
-  most?: number | undefined;
+  /** asked before it would reach more than MANY: true refuses */
+  asksForMany?: () => boolean;
 }
 
 export interface Dispatched {
@@ -28,6 +28,8 @@ export interface Dispatched {
   kind: Kind;
 }
 
+/** To more than so many, a person at a terminal is asked for --yes. */
+const MANY = 5;
 /** How long, in ms, a send waits for its letter to be taken before it says what it sees. */
 const SETTLE = 300;
 
@@ -55,12 +57,12 @@ export function recipientOf(to: string, from: Peer | undefined): Recipient {
 
 /**
  * Sends one letter and looks where it is.
- * Throws the MeshErrors of resolveAddress and send, REPEATED or TOO_FAST, or USAGE for more recipients than `most`.
+ * Throws the MeshErrors of resolveAddress and send, REPEATED or TOO_FAST, or USAGE for more than MANY recipients.
  */
 export async function dispatch(order: Dispatch): Promise<Dispatched> {
   const from = order.from ?? ownPeer();
   const to = resolveAddress(order.to, { from, queue: order.queue ?? false, describe });
-  if (order.most !== undefined && to.length > order.most) {
+  if (to.length > MANY && order.asksForMany?.()) {
     const names = to.map((r) => `  ${r.id}  ${r.name}`).join("\n");
     throw new MeshError(
       "USAGE",

@@ -43,5 +43,5 @@ export async function run([to = ""]: string[], options: Record<string, unknown>)
       deliver(mailbox(id), unique, text);
     }
   }
-  print(options, { message_id, to: recipients.map(({ id, name }) => ({ id, name })) }, message_id);
+  await print(options, { message_id, to: recipients.map(({ id, name }) => ({ id, name })) }, message_id);
 }

@@ -15,6 +15,6 @@ export async function run(args: string[], options: Record<string, unknown>): Pro
   const n = wholeNumber(options.n, "-n", 1, 5);
   const path = transcriptOf(findPeer(who, { describe }));
   const turns = await lastTurns(path, n, { redact: options.raw ? Number.POSITIVE_INFINITY : REDACT });
-  print(options, turns, turns.map(formatTurn).join("\n\n"));
+  await print(options, turns, turns.map(formatTurn).join("\n\n"));
   if (!turns.length) say(`no turns yet in ${path}`);
 }

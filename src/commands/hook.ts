@@ -6,6 +6,7 @@ import { answerHook, type HookInput, type HookOutput } from "../claude/hooks.ts"
 import { isObject } from "../mesh/files.ts";
 import { log } from "../mesh/log.ts";
 import { markSeen } from "../mesh/owed.ts";
+import { write } from "../print.ts";
 
 /** Answers one hook event whose JSON is on stdin; sets the process's exit status. Never throws. */
 export async function run([event = ""]: string[]): Promise<void> {
@@ -13,8 +14,8 @@ export async function run([event = ""]: string[]): Promise<void> {
   try {
     const input: unknown = JSON.parse(readFileSync(0, "utf8"));
     answer = await answerHook(event, inputOf(input));
-    if (answer.json) await flush(process.stdout, `${JSON.stringify(answer.json)}\n`);
-    if (answer.stderr) await flush(process.stderr, answer.stderr);
+    if (answer.json) await write(1, `${JSON.stringify(answer.json)}\n`);
+    if (answer.stderr) await write(2, answer.stderr);
     if (answer.shown) markSeen(answer.shown.id, answer.shown.letters);
     process.exitCode = answer.exit ?? 0;
   } catch (error) {
@@ -23,9 +24,6 @@ export async function run([event = ""]: string[]): Promise<void> {
     process.exitCode = 0;
   }
 }
-
-const flush = (stream: NodeJS.WriteStream, text: string) =>
-  new Promise<void>((resolve, reject) => stream.write(text, (error) => (error ? reject(error) : resolve())));
 
 /** The fields that have the type they should; what a client sends otherwise is as good as missing. */
 export function inputOf(value: unknown): HookInput {

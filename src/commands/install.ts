@@ -55,7 +55,7 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
   const lines = did.map((deed) => describe(deed, plan, backup));
   if (proof.ok) lines.push(`proved    ${proof.detail}`);
   for (const old of restart) lines.push(`restart   ${naming(old)}: began before this, has no plugin yet`);
-  print(options, { ok: proof.ok, did, proof, restart, warnings }, lines.join("\n"));
+  await print(options, { ok: proof.ok, did, proof, restart, warnings }, lines.join("\n"));
   if (options.json === true) return;
   if (!proof.ok) say(`the proof failed: ${proof.detail}`);
   for (const warning of warnings) say(warning);
@@ -145,7 +145,7 @@ function describe({ action, path }: Deed, { scope }: Plan, backup?: string): str
   return `${action.padEnd(9)} ${path}: ${what}${backup ? `; as it was: ${backup}` : ""}`;
 }
 
-function printDryRun({ scope, before, after, warnings }: Plan, options: Record<string, unknown>): void {
+async function printDryRun({ scope, before, after, warnings }: Plan, options: Record<string, unknown>): Promise<void> {
   const links = [
     { path: scope.link, target: pluginFolder() },
     { path: nodeLink(), target: process.execPath },
@@ -157,7 +157,7 @@ function printDryRun({ scope, before, after, warnings }: Plan, options: Record<s
   ];
   const lines = links.map(({ path, target }) => `would link ${path} -> ${target}\n`);
   const data = { ok: true, dry_run: true, did, diff, restart: sessionsBefore(scope), warnings };
-  print(options, data, lines.join("") + diff || "nothing to do: everything is in place");
+  await print(options, data, lines.join("") + diff || "nothing to do: everything is in place");
   if (options.json !== true) for (const warning of warnings) say(warning);
 }
 

@@ -24,6 +24,6 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
   const isNear = (p: Peer) =>
     (!options.repo || (repo !== undefined && p.repo === repo)) && (!options.dir || p.cwd === process.cwd());
   const rows = await Promise.all(peers.filter((p) => isNear(p) && (options.all || isAlive(p))).map(rowOf));
-  print(options, rows, table(rows, ownPeer()?.id));
+  await print(options, rows, table(rows, ownPeer()?.id));
   if (!rows.length) say("nobody is there; start a session with `claudemesh`");
 }

@@ -21,5 +21,5 @@ export async function run([id]: string[], options: Record<string, unknown>): Pro
   const lines = all.map((r) =>
     [r.state, r.at, readPeer(r.to)?.name ?? r.to, r.reason ?? "", r.path].filter(Boolean).join(" "),
   );
-  print(options, all.length === 1 ? all[0] : all, lines.join("\n"));
+  await print(options, all.length === 1 ? all[0] : all, lines.join("\n"));
 }

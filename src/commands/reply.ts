@@ -11,5 +11,5 @@ export async function run([id = "", ...words]: string[], options: Record<string,
   const peer = ownPeer();
   const sent = reply(addressOf(peer), id, bodyFrom(words), peer !== undefined);
   const to = sent.to.map(({ id, name }) => ({ id, name }));
-  print(options, { message_id: sent.message_id, to, kind: "answer" }, sent.message_id);
+  await print(options, { message_id: sent.message_id, to, kind: "answer" }, sent.message_id);
 }

@@ -24,10 +24,11 @@ export async function run(args: string[], options: Record<string, unknown>): Pro
     if (hits.length >= limit) break;
     for await (const hit of hitsOf(peer, query, { context, limit: limit - hits.length }, everyone)) {
       hits.push({ id: peer.id, name: peer.name, ...hit });
-      if (!options.json) print(options, hit, everyone ? `${peer.id} ${peer.name} ${formatHit(hit)}` : formatHit(hit));
+      if (!options.json)
+        await print(options, hit, everyone ? `${peer.id} ${peer.name} ${formatHit(hit)}` : formatHit(hit));
     }
   }
-  print(options, hits, "");
+  await print(options, hits, "");
   if (!hits.length) say(`nothing found for ${query}`);
   if (hits.length >= limit) say(`stopped at ${limit} hits; --limit takes more`);
 }

@@ -1,12 +1,8 @@
 // `claudemesh send <to> <text…>`: the sender is the session this shell runs under, or the human.
 
-import { isatty } from "node:tty";
 import { dispatch } from "../claude/dispatch.ts";
 import { print } from "../print.ts";
-import { bodyFrom, milliseconds } from "../words.ts";
-
-/** To more than so many, a person at a terminal is asked for --yes. */
-const MANY = 5;
+import { bodyFrom, isTerminal, milliseconds } from "../words.ts";
 
 /** Sends; prints message id, and each recipient with the letter's state and its own. Throws MeshErrors of dispatch. */
 export async function run([to = "", ...words]: string[], options: Record<string, unknown>): Promise<void> {
@@ -18,8 +14,8 @@ export async function run([to = "", ...words]: string[], options: Record<string,
     priority: options.now ? "now" : undefined,
     expires: expires === undefined ? undefined : new Date(Date.now() + milliseconds(String(expires))),
     queue: Boolean(options.queue),
-    most: isatty(0) && !options.yes ? MANY : undefined,
+    asksForMany: () => !options.yes && isTerminal(0),
   });
   const lines = sent.to.map((r) => `${r.name} (${r.id}): ${r.state}; ${r.recipient}`);
-  print(options, sent, [sent.message_id, ...lines].join("\n"));
+  await print(options, sent, [sent.message_id, ...lines].join("\n"));
 }

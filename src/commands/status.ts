@@ -36,5 +36,5 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
     ...(dead ? [`dead       ${dead} that nobody will read: ls ${deadBox()}/new`] : []),
     ...broken.map((file) => `broken     ${file}: no peer file; remove it when you have looked at it`),
   ];
-  print(options, { home: meshHome(), installed, bells, sessions, waiting, dead, broken }, lines.join("\n"));
+  await print(options, { home: meshHome(), installed, bells, sessions, waiting, dead, broken }, lines.join("\n"));
 }

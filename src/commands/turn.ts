@@ -15,5 +15,5 @@ export async function run(args: string[], options: Record<string, unknown>): Pro
   const n = wholeNumber(needed(args[1], "turn", USAGE), "the turn", Number.NEGATIVE_INFINITY);
   const path = transcriptOf(findPeer(who, { describe }));
   const turn = await turnAt(path, n, { redact: options.raw ? Number.POSITIVE_INFINITY : REDACT });
-  print(options, turn, formatTurn(turn));
+  await print(options, turn, formatTurn(turn));
 }

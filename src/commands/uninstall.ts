@@ -42,7 +42,7 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
     .map(({ action, path }) => (dryRun ? `would remove ${path}\n` : `${action.padEnd(9)} ${path}\n`));
   if (did.length === 0) lines.push("nothing to do: claudemesh is not installed here\n");
   else if (!dryRun) lines.push(`kept      ${meshHome()}: your mail. Running sessions keep the plugin until they end\n`);
-  print(options, { ok: true, ...(dryRun ? { dry_run: true, diff } : {}), did, warnings }, lines.join("") + diff);
+  await print(options, { ok: true, ...(dryRun ? { dry_run: true, diff } : {}), did, warnings }, lines.join("") + diff);
   if (options.json !== true) for (const warning of warnings) say(warning);
 }
 

@@ -13,5 +13,5 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
       "can't say which session this is: no claude runs above this shell",
       "here you are `you`: see claudemesh inbox",
     );
-  print(options, peer, `${peer.id}  ${peer.name}  ${peer.cwd}`);
+  await print(options, peer, `${peer.id}  ${peer.name}  ${peer.cwd}`);
 }

@@ -1,4 +1,4 @@
-import {
+import fs, {
   chmodSync,
   existsSync,
   lstatSync,
@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -44,18 +45,20 @@ beforeEach(() => {
   claudeSays("2.1.329 (Claude Code)");
   out = "";
   err = "";
-  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    err += text;
-    return true;
-  });
+  // What would go to the terminal is kept; all other files are written.
+  const { writeSync } = fs;
+  vi.spyOn(fs, "writeSync").mockImplementation(((fd: number, data: Buffer, ...rest: []) => {
+    if (fd === 1) out += data;
+    else if (fd === 2) err += data;
+    else return writeSync(fd, data, ...rest);
+    return data.length;
+  }) as typeof writeSync);
+  syncBuiltinESMExports();
 });
 
 afterEach(() => {
   vi.restoreAllMocks();
+  syncBuiltinESMExports();
   vi.unstubAllEnvs();
   process.exitCode = undefined;
 });
