@@ -9,7 +9,7 @@ import { safeConfig } from "../mesh/config.ts";
 import { FILE_MODE, mailbox } from "../mesh/home.ts";
 import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
-import { bellOf as bellFile, collect, locate, mark, recover, ring } from "../mesh/maildir.ts";
+import { bellOf as bellFile, collect, curPath, locate, mark, recover, ring } from "../mesh/maildir.ts";
 import { oweAnswer, remindOf } from "../mesh/owed.ts";
 import { type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
@@ -169,7 +169,11 @@ function confirm(peer: Peer, unique: string): "first" | "again" | "unknown" {
 function heldFor(peer: Peer): Letter[] {
   const names = heldForNotice(peer.id);
   clearPosted(peer.id, NOTICE_POSTED);
-  return names.flatMap((unique) => readSeen(peer.id, `${unique}:2,`) ?? []);
+  return names.flatMap((unique) => {
+    const letter = readSeen(peer.id, `${unique}:2,`);
+    // Where it will lie once it has been shown: a long letter names its file.
+    return letter ? [{ ...letter, path: curPath(mailbox(peer.id), unique, "S") }] : [];
+  });
 }
 
 /**

@@ -241,6 +241,18 @@ describe("UserPromptSubmit", () => {
     expect(api.room("posted")).toEqual([]);
   });
 
+  it("names for a long letter held for a notice the file that is there once it has been shown", async () => {
+    const api = await standIn(tempHome());
+    const held = await collected(api, { body: `begin ${"0123456789 ".repeat(2000)}end` });
+    mkdirSync(join(api.box, "posted"), { recursive: true });
+    writeFileSync(join(api.box, "posted", "notice"), `${held}\n`);
+    const said = context(
+      await api.hook("UserPromptSubmit", { prompt: "claudemesh: mail from web (1 message); it is attached." }),
+    );
+    const [, file = ""] = /the whole text is the file (\S+)\]/.exec(said) ?? [];
+    expect(readFileSync(file, "utf8")).toContain("0123456789 end");
+  });
+
   it("attaches the mail to the notice of it", async () => {
     const api = await standIn(tempHome());
     const unique = letter(api.box);
