@@ -31,6 +31,8 @@ const QUEUED = /^Press up to edit queued/;
 /** Hints that come and go by themselves while text lies in the box; digits are written as 0. */
 const HINT =
   /^(ctrl\+g to edit in .+|ctrl\+y to paste deleted text|paste again to expand|\S (low|medium|high|xhigh|max) · \/effort)$/i;
+/** Our own, on the status line: how many peers and letters there are may change at any moment. */
+const BADGE = /(\[[0-9a-z]{8})(?: · \d+ peers?)?(?: · ✉\d+)?\]/;
 /** `[Pasted text #1 +9 lines]`, blanks taken out. */
 const PASTE_MARK = /^\[Pastedtext#\d+(?:\+(\d+)lines)?\]$/;
 /** Longer or larger pastes than these may be shown as a mark (F 63 measured 3 lines, 800 characters). */
@@ -116,7 +118,7 @@ function sameAbove(before: Screen, was: Box, after: Screen, box: Box): boolean {
   return filled(after.rows.slice(0, box.top)).every((text) => known.has(text) || isHint(text));
 }
 
-/** Below it, what stands there stood there before, piece by piece, or is a known hint; clocks may go on. */
+/** Below it, what stands there stood there before, piece by piece, or is a known hint; clocks and our badge may go on. */
 function sameBelow(before: Screen, was: Box, after: Screen, box: Box): boolean {
   const known = new Set(filled(before.rows.slice(was.bottom + 1)).flatMap(pieces));
   return filled(after.rows.slice(box.bottom + 1))
@@ -126,8 +128,9 @@ function sameBelow(before: Screen, was: Box, after: Screen, box: Box): boolean {
 
 const pieces = (text: string) =>
   text
+    .replace(BADGE, "$1]")
     .trim()
-    .split(/ {2,}| · (?!\/)/)
+    .split(/ {2,}| · (?!\/)| (?=← for agents)/)
     .map((piece) => piece.replace(/\d+/g, "0"));
 const filled = (rows: Row[]) => rows.map(({ text }) => text).filter((text) => text.trim() !== "");
 const withoutBlanks = (text: string) => text.replace(/\s+/g, "");

@@ -111,6 +111,22 @@ describe("a screen of Claude Code", () => {
       expect(shows(before, after, text)).toBe(false);
     });
 
+    it.each<[was: string, is: string, same: boolean]>([
+      ["  [7k3p9q2x]", "  [7k3p9q2x · 12 peers · ✉1]", true],
+      ["  [7k3p9q2x · 1 peer · ✉3]", "  [7k3p9q2x · ✉2]                ctrl+g to edit in Vim", true],
+      ["  -- INSERT -- ← for agents", "  -- INSERT --", true],
+      ["  [7k3p9q2x]", "  [7k3p9q2y · ✉1]", false],
+      ["  [7k3p9q2x]", "  [7k3p9q2x · ✉1] Press Enter", false],
+      ["  -- INSERT -- ← for agents", "  -- VISUAL --", false],
+    ])("with %j below the box that becomes %j: %s", (was, is, same) => {
+      const withFooter = (name: string, text: string) => {
+        const screen = readScreen(`${version}-${name}`);
+        const last = screen.rows.findLastIndex((row) => row.text !== "");
+        return { ...screen, rows: screen.rows.with(last, { text, typed: text }) };
+      };
+      expect(showsPasted(withFooter("idle-fresh", was), withFooter("pasted-one-line", is), mail)).toBe(same);
+    });
+
     it("no other state looks like any paste", () => {
       for (const name of all.filter((one) => one.startsWith(version) && !one.includes("-pasted-")))
         for (const [before, , text] of pastes) expect(shows(before, name.slice(8), text), name).toBe(false);
