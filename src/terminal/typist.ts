@@ -35,6 +35,8 @@ export type Typist = {
   sawInput(chunk: Buffer): boolean;
   /** To be called after each piece of output has gone to the screen model. */
   sawOutput(): void;
+  /** To be called when the program has ended: what is being typed is withdrawn at once, and nothing is typed any more. */
+  stop(): void;
 };
 
 const SILENCE_MS = 500;
@@ -69,6 +71,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
   const held: Buffer[] = [];
   /** A key came while a paste was on its way or in the box: no Enter any more. */
   let isDisturbed = false;
+  let isOver = false;
   let holdTimer: NodeJS.Timeout | undefined;
   let wake = () => {};
   /** A text that was withdrawn: it may yet turn up in the box if the program was slow, or a dialog in front of it. */
@@ -94,7 +97,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       const now = await screen();
       if (now !== undefined && is(now)) return now;
       const rest = deadline - performance.now();
-      if (rest <= 0 || (heedKeys && isDisturbed)) return undefined;
+      if (rest <= 0 || isOver || (heedKeys && isDisturbed)) return undefined;
       await something(Math.min(rest, FRAME_MS));
     }
   };
@@ -106,7 +109,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
    */
   const cut = async (): Promise<void> => {
     const deadline = performance.now() + patience;
-    for (let cuts = 0; cuts < MOST_CUTS && isHolding; ) {
+    for (let cuts = 0; cuts < MOST_CUTS && isHolding && !isOver; ) {
       const now = await screen();
       const verdict = now === undefined ? "other" : judge(now);
       if (verdict === "empty prompt" && cuts > 0) return;
@@ -125,7 +128,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     if (!(await allClear())) return false;
     // Looked at once more: the answer may have taken its time. From here to Enter nothing is waited for.
     const now = await screen();
-    if (now === undefined || !showsPasted(before, now, text) || isDisturbed) return false;
+    if (now === undefined || !showsPasted(before, now, text) || isDisturbed || isOver) return false;
     write("\r");
     return (await until(patience, (after) => judge(after) !== "draft", false)) !== undefined;
   };
@@ -152,7 +155,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       const clean = cleanPaste(text);
       if (clean === "" || SPECIAL.test(clean))
         throw new MeshError("FAILED", `can't type '${clean.slice(0, 20)}': it is no prompt`, "begin with a plain word");
-      if (isBusy) return "not clear";
+      if (isBusy || isOver) return "not clear";
       isBusy = true;
       isDisturbed = false;
       try {
@@ -171,5 +174,9 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       return true;
     },
     sawOutput: () => wake(),
+    stop() {
+      isOver = true;
+      wake();
+    },
   };
 }

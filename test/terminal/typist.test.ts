@@ -231,6 +231,15 @@ describe("a paste is withdrawn, and Enter never pressed,", () => {
     expect(submitted()).toEqual([]);
   });
 
+  it("when the program ends, and not a byte more is written, then or later", async () => {
+    const session: Session = await start({ afterPaste: () => session.typist.stop() });
+    expect(await session.typist.type("mail")).toBe("withdrawn");
+    await until(async () => (await session.box()) === "mail", "the paste to show");
+    expect(await session.typist.type("more")).toBe("not clear");
+    expect(session.written).toEqual(["\x1b[200~mail\x1b[201~"]);
+    expect(session.submitted()).toEqual([]);
+  });
+
   it("and one whose Enter is swallowed is cut too", async () => {
     const { typist, submitted, box } = await start({ onPaste: "deaf" });
     expect(await typist.type("mail")).toBe("withdrawn");
