@@ -2,6 +2,7 @@
 // the plugin folder is handed over on the command line. Here alone the rooms meet: mailbox → words → typist.
 
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { badgeArguments } from "../claude/badge.ts";
 import { pluginFolder } from "../claude/plugin.ts";
 import { claudeDir } from "../claude/session.ts";
@@ -11,6 +12,7 @@ import { safeConfig } from "../mesh/config.ts";
 import { removeEmpty } from "../mesh/files.ts";
 import { openHome } from "../mesh/home.ts";
 import { leave } from "../mesh/join.ts";
+import { log } from "../mesh/log.ts";
 import { listPeers, type Peer, readPeer } from "../mesh/peers.ts";
 import { findProgram } from "../terminal/pty.ts";
 
@@ -47,6 +49,8 @@ async function plain({ file, args, env }: Program): Promise<number> {
 }
 
 async function supervised(program: Program): Promise<number> {
+  // Node's own listener would print them over claude's screen.
+  process.removeAllListeners("warning").on("warning", ({ name, message }) => log("warning", name, message));
   const { supervise, terminalSize } = await import("../terminal/supervisor.ts");
   const { bells, inject } = safeConfig();
   if (!bells.includes("supervisor") || inject === "never") return (await (await supervise(program)).exited).status;
@@ -80,6 +84,7 @@ async function supervised(program: Program): Promise<number> {
   const over = new AbortController();
   const attending = attendOnceJoined(type, session.tell, over.signal);
   const { status } = await session.exited;
+  typist.stop();
   over.abort();
   await attending;
   return status;
@@ -118,9 +123,5 @@ function ownSession(): Peer | undefined {
   return peer;
 }
 
-const pause = (ms: number, over: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    timer.unref();
-    over.addEventListener("abort", () => resolve(), { once: true });
-  });
+/** Waits `ms`, or until it is over. */
+const pause = (ms: number, over: AbortSignal) => sleep(ms, undefined, { signal: over, ref: false }).catch(() => {});

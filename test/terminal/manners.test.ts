@@ -57,6 +57,26 @@ describe("a terminal with claudemesh in it", () => {
     expect(readFileSync(home.path("heard"), "latin1")).toBe(answered);
   });
 
+  it("keeps Node's warnings off the screen: they go to the log", async () => {
+    const home = tempHome();
+    const warns = "process.on('SIGUSR2', () => process.emitWarning('something leaks'))";
+    const outer = await openOuter(
+      process.execPath,
+      [`--import=data:text/javascript,${encodeURIComponent(warns)}`, cli],
+      {
+        HOME: home.home,
+        CLAUDEMESH_CLAUDE_BIN: inPlaceOfClaude(home, "stty raw -echo; printf ready; head -c 1; printf over"),
+      },
+    );
+    await outer.shows("ready");
+    process.kill(outer.pid, "SIGUSR2");
+    const log = () => ignore(["ENOENT"], () => readFileSync(home.path(".claudemesh", "log"), "utf8")) ?? "";
+    await until(() => log().includes("warning Warning something leaks"), "the log to tell");
+    outer.write("x");
+    await outer.ended();
+    expect(outer.text()).toBe("readyxover");
+  });
+
   it("passes output unchanged that comes a byte at a time, characters and sequences cut anywhere", async () => {
     const home = tempHome();
     const text = Buffer.from(
