@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-const real = ["test/real/**/*.test.ts", "test/stories/**/*.test.ts"];
+const real = ["test/real/**/*.test.ts", "test/stories/**/*.test.ts", "test/typist/**/*.test.ts"];
 
 export default defineConfig({
   test: {

@@ -39,6 +39,10 @@ export interface Session {
   type(text: string): void;
   key(key: Key): void;
   paste(text: string): void;
+  /** Every byte that went into the terminal: keys, pastes, and its own answers to queries. */
+  sent(): string;
+  /** The notices (OSC 9) that came out of it. */
+  notices(): readonly string[];
   resize(cols: number, rows: number): void;
   /** The text in the prompt box with all white space taken out, or undefined if no box is on the screen. */
   draft(): string | undefined;
@@ -150,6 +154,8 @@ export async function startSession(options: SessionOptions): Promise<Session> {
     type: terminal.write,
     key: terminal.key,
     paste: terminal.paste,
+    sent: terminal.sent,
+    notices: terminal.notices,
     resize: terminal.resize,
     draft,
     claude,

@@ -75,6 +75,10 @@ export interface Terminal {
   /** Pastes as a terminal does: in brackets if the program asked for them. */
   paste(text: string): void;
   takesPastes(): boolean;
+  /** Every byte that went in: keys, pastes, and this terminal's own answers to the program's queries. */
+  sent(): string;
+  /** The notices (OSC 9) that the program has shown, oldest first. */
+  notices(): readonly string[];
   resize(cols: number, rows: number): void;
   exited(): Exit | undefined;
   readonly exit: Promise<Exit>;
@@ -87,9 +91,17 @@ export function openTerminal(options: TerminalOptions): Terminal {
   const name = env.TERM ?? "xterm-256color";
   const child = pty.spawn(command, args, { cwd, env, cols, rows, name, encoding: null });
   let last: Exit | undefined;
+  let sent = "";
   const write = (data: string) => {
-    if (!last) child.write(data);
+    if (last) return;
+    sent += data;
+    child.write(data);
   };
+  const notices: string[] = [];
+  screen.parser.registerOscHandler(9, (text) => {
+    notices.push(text);
+    return true;
+  });
   child.onData((data) => screen.write(data));
   screen.onData(write);
   const exit = new Promise<Exit>((resolve) => {
@@ -118,6 +130,8 @@ export function openTerminal(options: TerminalOptions): Terminal {
     key: (key) => write(bytesOf(key)),
     paste: (text) => write(takesPastes() ? `\x1b[200~${text}\x1b[201~` : text),
     takesPastes,
+    sent: () => sent,
+    notices: () => notices,
     resize(newCols, newRows) {
       child.resize(newCols, newRows);
       screen.resize(newCols, newRows);

@@ -17,7 +17,7 @@ export interface Stage {
   readonly home: TempHome;
   readonly api: FakeApi;
   /** Starts a session in the folder `name`; resolves when it is idle at its prompt and on the mesh. */
-  session(name: string, options?: { args?: string[]; env?: Environment; settle?: boolean }): Promise<Actor>;
+  session(name: string, options?: ActorOptions): Promise<Actor>;
   /** Runs a verb as the human at a shell. */
   verb(...args: string[]): Promise<Finished>;
   /** Runs a verb with --json and gives what it printed; fails the test if the verb failed. */
@@ -67,6 +67,19 @@ export interface Sent {
   message_id: string;
   kind: string;
   to: { id: string; name: string; state: string; recipient: string }[];
+}
+
+export interface ActorOptions {
+  args?: string[];
+  env?: Environment;
+  /** Flags for the node that the supervisor runs in. */
+  node?: string[];
+  /** Started by an interactive shell, as a job of it. */
+  job?: boolean;
+  /** false: resolves at once; else when it is idle at its prompt. */
+  ready?: boolean;
+  /** false: does not wait for its mail server. */
+  settle?: boolean;
 }
 
 export type Actor = Session & { readonly name: string };
@@ -149,18 +162,22 @@ export async function stage(
     json,
     row,
     receipt,
-    async session(name, { args = [], env = {}, settle = true } = {}) {
-      const supervised = mode === "supervised";
+    async session(name, { args = [], env = {}, node = [], job = false, ready = true, settle = ready } = {}) {
+      const command =
+        mode === "supervised" ? [process.execPath, ...node, cli, ...args] : [join(bin, "claude"), ...args];
+      const asJob = ["/bin/bash", "--noprofile", "--norc", "-i"];
+      const [program = "", ...rest] = job ? asJob : command;
       const session = await startSession({
-        command: supervised ? process.execPath : join(bin, "claude"),
-        args: supervised ? [cli, ...args] : args,
+        command: program,
+        args: rest,
         home: home.home,
         cwd: home.folder(name),
         api,
         env,
         path: [bin, dirname(process.execPath)],
       });
-      await session.ready();
+      if (job) session.type(`${command.map((word) => `'${word}'`).join(" ")}\r`);
+      if (ready) await session.ready();
       if (settle) await session.waitFor(async () => mailServer(home, await row(name)), `${name} to be on the mesh`);
       return Object.assign(session, { name });
     },
