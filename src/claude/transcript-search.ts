@@ -1,10 +1,11 @@
 // Searching a transcript from its beginning. Lines that can't hold the words of the query are never parsed, so a
 // gigabyte goes by in about a second; copies of the conversation (api-request*) are no hits.
 
+import { createContext, Script } from "node:vm";
 import { MeshError } from "../errors.ts";
 import { isAnswer, REDACT, type ReadOptions } from "./transcript.ts";
 import { cut, type Entry, read, type Said, startsTurn } from "./transcript-entries.ts";
-import { blocks, openBytes } from "./transcript-lines.ts";
+import { BLOCK, blocks, openBytes, type Place } from "./transcript-lines.ts";
 import { allLines, escapeRegExp, linesWith, sought } from "./transcript-scan.ts";
 
 export interface Hit {
@@ -27,6 +28,8 @@ export interface SearchOptions extends Pick<ReadOptions, "open" | "redact"> {
 
 export const CONTEXT = 80;
 export const LIMIT = 20;
+/** How long, in ms, a regex may take with one block; a good one takes a fiftieth of it. */
+const REGEX_MS = 3000;
 
 const ROLES: Partial<Record<Hit["kind"], Hit["role"]>> = {
   prompt: "user",
@@ -43,25 +46,28 @@ const ROLES: Partial<Record<Hit["kind"], Hit["role"]>> = {
  * `query` is a substring in any case, or `/regex/flags`. Throws MeshError BAD_PATTERN or NO_TRANSCRIPT.
  */
 export async function* searchTurns(path: string, query: string, options: SearchOptions = {}): AsyncGenerator<Hit> {
-  const { pattern, words } = compile(query);
+  const { pattern, words, isRegex } = compile(query);
   const file = await (options.open ?? openBytes)(path);
   let left = options.limit ?? LIMIT;
   let turn = 0;
+  function* hitsOf(block: Place): Generator<Hit> {
+    for (const { line, matching } of words.length ? linesWith(block, words) : allLines(block)) {
+      if (!matching) {
+        if (startsTurn(line.bytes)) turn++;
+        continue;
+      }
+      const said = read(line.bytes, Number.POSITIVE_INFINITY);
+      if (said?.start) turn++;
+      if (said) yield* hitsIn(said, pattern, turn, options);
+    }
+  }
   try {
     for await (const block of blocks(file)) {
-      for (const { line, matching } of words.length ? linesWith(block, words) : allLines(block)) {
-        if (left <= 0) return;
-        if (!matching) {
-          if (startsTurn(line.bytes)) turn++;
-          continue;
-        }
-        const said = read(line.bytes, Number.POSITIVE_INFINITY);
-        if (said?.start) turn++;
-        if (!said) continue;
-        for (const hit of hitsIn(said, pattern, turn, options)) {
-          yield hit;
-          if (--left <= 0) return;
-        }
+      const most = left;
+      const some = () => firstOf(hitsOf(block), most);
+      for (const hit of isRegex ? inTime(query, some) : some()) {
+        yield hit;
+        if (--left <= 0) return;
       }
     }
   } finally {
@@ -69,14 +75,38 @@ export async function* searchTurns(path: string, query: string, options: SearchO
   }
 }
 
+function firstOf<T>(all: Iterable<T>, most: number): T[] {
+  const first: T[] = [];
+  if (most > 0) for (const one of all) if (first.push(one) >= most) break;
+  return first;
+}
+
+/**
+ * Runs `search`, but not for ever: a regex may backtrack for longer than a life, and nothing of JavaScript stops it.
+ * What runs in a vm script can be ended, its regexes too. Throws MeshError BAD_PATTERN.
+ */
+function inTime<T>(query: string, search: () => T): T {
+  try {
+    return new Script("search()").runInContext(createContext({ search }), { timeout: REGEX_MS });
+  } catch (error) {
+    // Of the script's own realm: no instance of our Error.
+    if ((error as NodeJS.ErrnoException).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
+    throw new MeshError(
+      "BAD_PATTERN",
+      `can't search for ${query}: it was not done with ${BLOCK >> 20} MB after ${REGEX_MS / 1000} s`,
+      "a regex in which repetitions are nested, as in (a+)+, may take for ever: write it without, or leave out the slashes",
+    );
+  }
+}
+
 /** What a query means: a global pattern, and words that any line it matches must hold. Throws MeshError BAD_PATTERN. */
-export function compile(query: string): { pattern: RegExp; words: RegExp[] } {
+export function compile(query: string): { pattern: RegExp; words: RegExp[]; isRegex: boolean } {
   if (!query) throw new MeshError("BAD_PATTERN", "can't search: the query is empty", "give some text, or /a regex/i");
   const [, source, flags] = /^\/(.+)\/([dgimsuvy]*)$/s.exec(query) ?? [];
   if (source !== undefined) {
     try {
       const pattern = new RegExp(source, flags);
-      return { pattern: new RegExp(pattern, `${pattern.flags.replace(/[gy]/g, "")}g`), words: [] };
+      return { pattern: new RegExp(pattern, `${pattern.flags.replace(/[gy]/g, "")}g`), words: [], isRegex: true };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new MeshError(
@@ -87,7 +117,8 @@ export function compile(query: string): { pattern: RegExp; words: RegExp[] } {
     }
   }
   const words = query.match(/[A-Za-z0-9_./-]{2,}/g) ?? [];
-  return { pattern: new RegExp(escapeRegExp(query), "gi"), words: sought(words.sort((a, b) => b.length - a.length)) };
+  const pattern = new RegExp(escapeRegExp(query), "gi");
+  return { pattern, words: sought(words.sort((a, b) => b.length - a.length)), isRegex: false };
 }
 
 function* hitsIn(said: Said, pattern: RegExp, turn: number, options: SearchOptions): Generator<Hit> {
