@@ -4,11 +4,12 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, unlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ignore } from "../errors.ts";
-import { isObject, readJsonObject, removeEmpty, replaceFile } from "../mesh/files.ts";
+import { clearLeftovers, isObject, readJsonObject, removeEmpty, replaceFile } from "../mesh/files.ts";
 import { makeDir, meshHome } from "../mesh/home.ts";
 import { isOurStatusLine, parseSettings, withoutStatusLine } from "./settings.ts";
+import { clearEdits } from "./settings-file.ts";
 
 /** `before` and `after` are SHA-256 in hex; before null: there was no file; after null: nothing to give back. */
 interface Install {
@@ -27,6 +28,16 @@ const backupFile = (settings: string, hash: string) =>
 /** The settings files that are installed into, as far as is known. */
 export function installedSettings(): string[] {
   return Object.keys(readJsonObject(recordFile()) ?? {});
+}
+
+/** Removes what an `install` or `uninstall` that was killed has left half made: in the home, and beside link and settings. */
+export function clearHalfMade(settings: string, link: string): void {
+  clearEdits(settings);
+  clearLeftovers(dirname(link), `${basename(link)}.`);
+  for (const name of ["install.json.", "node."]) clearLeftovers(meshHome(), name);
+  const copies = join(meshHome(), "backup");
+  clearLeftovers(copies);
+  removeEmpty(copies);
 }
 
 /** Keeps a copy of a settings text (undefined: no file) that is about to become `after`. Returns the copy's path. */

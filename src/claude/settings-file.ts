@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoOf, ignore, MeshError } from "../errors.ts";
-import { createFile, syncDir } from "../mesh/files.ts";
+import { clearLeftovers, createFile, syncDir } from "../mesh/files.ts";
 
 const TRIES = 5;
 
@@ -111,9 +111,17 @@ function textOf(path: string, bytes: Buffer | undefined): string | undefined {
   }
 }
 
+const tempBase = (target: string) => `${basename(target)}.claudemesh.`;
+
+/** Removes what an edit of this file has left beside it that was killed half way. */
+export function clearEdits(path: string): void {
+  const target = ignore(["ENOENT", "ELOOP"], () => realpathSync(path)) ?? path;
+  clearLeftovers(dirname(target), tempBase(target));
+}
+
 /** False, with nothing written, if the file is no longer what was read. */
 function replace(path: string, { target, bytes }: Found, after: string | undefined): boolean {
-  const temp = join(dirname(target), `.${basename(target)}.claudemesh.${process.pid}`);
+  const temp = join(dirname(target), `.${tempBase(target)}${process.pid}`);
   const was = ignore(["ENOENT"], () => statSync(target));
   try {
     if (after !== undefined) {

@@ -1,10 +1,10 @@
 // `claudemesh install`: one symlink to the plugin, one status line key where there is none, the node to run with.
 // Invariant: everything that can refuse does so before anything is touched.
 
-import { existsSync, readlinkSync } from "node:fs";
+import { accessSync, constants, existsSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { unifiedDiff } from "../claude/diff.ts";
-import { makeRemembered, rememberEdit } from "../claude/install-record.ts";
+import { clearHalfMade, makeRemembered, rememberEdit } from "../claude/install-record.ts";
 import {
   checkClaude,
   linkState,
@@ -19,7 +19,7 @@ import {
 import { proveInstall } from "../claude/proof.ts";
 import { isOurStatusLine, parseSettings, shellQuote, statusLineCommand, withStatusLine } from "../claude/settings.ts";
 import { editSettings, mayWrite, parsing, readSettings } from "../claude/settings-file.ts";
-import { ignore, MeshError } from "../errors.ts";
+import { ignore, MeshError, succeeds } from "../errors.ts";
 import { replaceLink } from "../mesh/files.ts";
 import { nodeLink, openHome } from "../mesh/home.ts";
 import { print, say } from "../print.ts";
@@ -70,6 +70,7 @@ async function makePlan(scope: Scope): Promise<Plan> {
       `can't link ${scope.link}: something that is not claudemesh's is there`,
       "move it away and run this again; nothing was touched",
     );
+  refuseIfClosed(dirname(scope.link));
   const before = readSettings(scope.settings);
   const own = parsing(scope.settings, () => parseSettings(before ?? ""));
   const others = otherSettings(scope).map((path) => ({ path, settings: peekSettings(path) }));
@@ -103,8 +104,21 @@ async function makePlan(scope: Scope): Promise<Plan> {
   return { scope, before, after, warnings };
 }
 
+/** Throws MeshError FAILED unless `dir`, or the folder that it would be made in, can be written to. */
+function refuseIfClosed(dir: string): void {
+  let at = dir;
+  while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
+  if (succeeds(["EACCES", "EPERM", "EROFS"], () => accessSync(at, constants.W_OK | constants.X_OK))) return;
+  throw new MeshError(
+    "FAILED",
+    `can't link ${dir}/claudemesh: ${at} can't be written to`,
+    "make it writable and run this again; nothing was touched",
+  );
+}
+
 function carryOut({ scope, before, after }: Plan): { did: Deed[]; backup: string | undefined } {
   openHome();
+  clearHalfMade(scope.settings, scope.link);
   const did: Deed[] = [];
   try {
     makeRemembered(scope.settings, dirname(scope.link));

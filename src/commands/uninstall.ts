@@ -4,7 +4,7 @@
 import { lstatSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { unifiedDiff } from "../claude/diff.ts";
-import { forgetInstall, givenBack, installedSettings } from "../claude/install-record.ts";
+import { clearHalfMade, forgetInstall, givenBack, installedSettings } from "../claude/install-record.ts";
 import { linkState, peekSettings, type Scope, scopeOf } from "../claude/plugin.ts";
 import { isOurStatusLine } from "../claude/settings.ts";
 import { editSettings, mayWrite, parsing, readSettings } from "../claude/settings-file.ts";
@@ -47,6 +47,7 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
 }
 
 function carryOut(scope: Scope): Deed[] {
+  clearHalfMade(scope.settings, scope.link);
   const did: Deed[] = [];
   // The key first: of all steps only this one can still fail, and then everything is as it was.
   let whole = false;

@@ -7,6 +7,7 @@ import {
   fstatSync,
   fsyncSync,
   openSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
@@ -18,6 +19,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { FILE_MODE } from "./home.ts";
+import { isRunning } from "./process.ts";
 
 let count = 0;
 /** A name for a file that is not there yet, hidden: no reader of the folder looks at it. */
@@ -58,6 +60,16 @@ export function replaceFile(path: string, data: string | Uint8Array, flush = tru
     throw error;
   }
   if (flush) syncDir(dirname(path));
+}
+
+/** Removes what writers that were killed before their rename left in `dir`: beside files of any name, or of `.<base><pid>`. */
+export function clearLeftovers(dir: string, base?: string): void {
+  for (const name of ignore(["ENOENT", "ENOTDIR", "EACCES"], () => readdirSync(dir)) ?? []) {
+    const rest = base !== undefined && name.startsWith(`.${base}`) ? name.slice(base.length + 1) : "";
+    const pattern = base === undefined ? /^\..*\.(\d+)\.\d+\.tmp$/ : /^(\d+)(?:\.\d+\.tmp)?$/;
+    const pid = pattern.exec(base === undefined ? name : rest)?.[1];
+    if (pid && !isRunning(Number(pid))) ignore(["ENOENT"], () => unlinkSync(join(dir, name)));
+  }
 }
 
 /** Points the symlink `path` at `target`, replacing what link was there. */

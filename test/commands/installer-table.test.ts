@@ -1,34 +1,12 @@
 // Settings files of every kind found in the wild, through the real `claudemesh install` and `uninstall`; a line a case.
 
 import { execFileSync } from "node:child_process";
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { pluginFolder } from "../../src/claude/plugin.ts";
 import { type TempHome, tempHome } from "../temp-home.ts";
-
-/** Everything under a folder but our own home: kind, mode, owner, bytes or target. */
-function tree(dir: string): string[] {
-  return readdirSync(dir).flatMap((name) => {
-    const path = join(dir, name);
-    const { mode, uid, gid, ...found } = lstatSync(path);
-    const head = `${path} ${mode.toString(8)} ${uid}:${gid}`;
-    if (name === ".claudemesh") return [];
-    const kind = mode & 0o170000;
-    if (kind === 0o120000) return [`${head} -> ${readlinkSync(path)}`];
-    if (kind === 0o040000) return [head, ...tree(path)];
-    return [kind === 0o100000 ? `${head} ${readFileSync(path, "base64")}` : `${head} ${found.rdev}`];
-  });
-}
+import { tree } from "./tree.ts";
 
 const settingsOf = (home: TempHome) => home.path(".claude", "settings.json");
 const holds = (content: string | Buffer) => (home: TempHome) => {
