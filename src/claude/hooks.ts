@@ -231,8 +231,8 @@ async function fileChanged(peer: Peer, input: HookInput): Promise<HookOutput> {
   if (input.file_path !== undefined && input.file_path !== bellFile(box)) return {};
   if (!safeConfig().bells.includes("watcher")) return {};
   const waits = () => stateOf(peer).state === "idle" && peek(peer.id).letters.some(isWaking);
-  const end = Date.now() + (expectsInbox(peer) ? BETTER_FIRST : 0);
-  while (waits() && Date.now() < end) await pause(50);
+  const end = performance.now() + (expectsInbox(peer) ? BETTER_FIRST : 0);
+  while (waits() && performance.now() < end) await pause(50);
   if (!waits()) return {};
   notePosted(peer.id, NOTICE_POSTED);
   return { stderr: `${notice(peek(peer.id).letters)}\n`, exit: 2 };

@@ -15,6 +15,8 @@ import { post } from "./inbox-socket.ts";
 import { BODY_LIMIT, frameLength, frames, notice, senders } from "./prompt.ts";
 import { sessionOf, stateOf } from "./session.ts";
 
+// Every wait here is counted by performance.now(): the other clock may be set back by an hour.
+
 /** How long, in ms, a post may take to be seen by the hook. */
 export const CONFIRM = 3000;
 /** At most one batch in so many ms. */
@@ -39,8 +41,8 @@ export async function confirmed(id: string, letters: Letter[], ms: number = CONF
       const place = locate(box, l.unique);
       return place?.at === "new" || (place?.at === "cur" && place.flags === "");
     });
-  const end = Date.now() + ms;
-  while (unseen().length && Date.now() < end) await pause(20);
+  const end = performance.now() + ms;
+  while (unseen().length && performance.now() < end) await pause(20);
   const left = unseen();
   for (const letter of left) putBack(box, letter.unique);
   return left.length === 0;
@@ -56,10 +58,10 @@ export interface Ringer {
 /** A ringer for one session; `look` is called at every change of its mailbox or of its session file. */
 export function createRinger(id: string, push?: (line: string) => Promise<void>): Ringer {
   let stopped = false;
-  let lastPost = 0;
+  let lastPost = -PACE;
   let mistrustedUntil = 0;
   let unheardUntil = 0;
-  let lastRing = 0;
+  let lastRing = Number.NEGATIVE_INFINITY;
   let rings = 0;
 
   async function round(): Promise<void> {
@@ -72,8 +74,11 @@ export function createRinger(id: string, push?: (line: string) => Promise<void>)
       return;
     }
     const socket =
-      safeConfig().bells.includes("inbox") && Date.now() >= mistrustedUntil ? sessionOf(peer)?.socket : undefined;
-    if (push && safeConfig().bells.includes("channel") && Date.now() >= unheardUntil) await byChannel(letters, push);
+      safeConfig().bells.includes("inbox") && performance.now() >= mistrustedUntil
+        ? sessionOf(peer)?.socket
+        : undefined;
+    if (push && safeConfig().bells.includes("channel") && performance.now() >= unheardUntil)
+      await byChannel(letters, push);
     else if (socket) await byInbox(peer, socket);
     else byBell(id);
   }
@@ -83,15 +88,15 @@ export function createRinger(id: string, push?: (line: string) => Promise<void>)
     notePosted(id, NOTICE_POSTED);
     await tell(notice(letters));
     const waits = () => letters.some((l) => locate(mailbox(id), l.unique)?.at === "new");
-    for (const end = Date.now() + CONFIRM; waits() && Date.now() < end; ) await pause(20);
+    for (const end = performance.now() + CONFIRM; waits() && performance.now() < end; ) await pause(20);
     if (!waits()) return;
     log("push-unheard", id);
-    unheardUntil = Date.now() + MISTRUST;
+    unheardUntil = performance.now() + MISTRUST;
     look();
   }
 
   async function byInbox(peer: Peer, socket: string): Promise<void> {
-    await pause(Math.max(0, lastPost + PACE - Date.now()));
+    await pause(Math.max(0, lastPost + PACE - performance.now()));
     if (stopped || stateOf(peer).state !== "idle") return;
     let room = BODY_LIMIT + 1000;
     const letters = take(id, (letter) => {
@@ -100,9 +105,9 @@ export function createRinger(id: string, push?: (line: string) => Promise<void>)
       return room > 0 || "stop";
     });
     if (!letters.length) return;
-    for (const letter of letters) notePosted(id, letter.unique);
-    lastPost = Date.now();
+    lastPost = performance.now();
     try {
+      for (const letter of letters) notePosted(id, letter.unique);
       await post(socket, frames(letters), senders(letters));
       if (await confirmed(id, letters)) return;
       log("post-unseen", id, ...letters.map((l) => l.unique));
@@ -110,19 +115,19 @@ export function createRinger(id: string, push?: (line: string) => Promise<void>)
       unpost(id, letters);
       log("post-failed", id, String(error));
     }
-    mistrustedUntil = Date.now() + MISTRUST;
+    mistrustedUntil = performance.now() + MISTRUST;
     setTimeout(look, MISTRUST).unref();
   }
 
   /** The deliverer rang already, but perhaps while the session was busy: again, ever more seldom while nothing comes of it. */
   function byBell(mailboxId: string): void {
-    const wait = Math.min(60_000, 2000 * 2 ** rings) - (Date.now() - lastRing);
+    const wait = Math.min(60_000, 2000 * 2 ** rings) - (performance.now() - lastRing);
     if (wait > 0) {
       setTimeout(look, wait).unref();
       return;
     }
     rings++;
-    lastRing = Date.now();
+    lastRing = performance.now();
     if (safeConfig().bells.includes("watcher")) ring(mailbox(mailboxId));
   }
 

@@ -38,17 +38,17 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
       misses = notBefore = 0;
       return;
     }
-    waitingSince ??= Date.now();
-    const wait = waitingSince + BETTER_FIRST - Date.now();
+    waitingSince ??= performance.now();
+    const wait = waitingSince + BETTER_FIRST - performance.now();
     if (expectsInbox(peer) && wait > 0) return again(wait);
-    if (Date.now() < notBefore) return;
+    if (performance.now() < notBefore) return;
     if (await deliver(waking)) misses = 0;
     else {
       const first = waking[0]?.unique ?? "";
       if (told !== first) tell(summaryLine(waking));
       told = first;
       const rest = Math.min(15_000, 500 * 2 ** misses++);
-      notBefore = Date.now() + rest;
+      notBefore = performance.now() + rest;
       again(rest + 1);
     }
   }

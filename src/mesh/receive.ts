@@ -156,8 +156,8 @@ function letterOf(found: Found, unique: string, path: string): Letter | undefine
 
 /** Resolves once no file in new/ is younger than STILL, at most after `ms`. For callers that may wait for a drop. */
 export async function standStill(id: string, ms: number = 3 * STILL): Promise<void> {
-  const end = Date.now() + ms;
-  while (peek(id).unready > 0 && Date.now() < end) await pause(20);
+  const end = performance.now() + ms;
+  while (peek(id).unready > 0 && performance.now() < end) await pause(20);
 }
 
 export type State = "queued" | "collected" | "seen" | "answered" | "expired" | "refused" | "dead";

@@ -68,9 +68,9 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
 
 /** Waits until the letter has left new/ of every recipient, at most `ms`. */
 export async function settle({ unique, to }: Sent, ms: number): Promise<void> {
-  const end = Date.now() + ms;
+  const end = performance.now() + ms;
   const moved = () => to.every((r) => locate(mailbox(r.id), unique)?.at !== "new");
-  while (!moved() && Date.now() < end) await pause(5);
+  while (!moved() && performance.now() < end) await pause(5);
 }
 
 /** The letter is there, whatever becomes of the brakes' ledger. */
