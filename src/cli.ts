@@ -17,7 +17,7 @@
 // that bin/bundle.mjs makes of all this.
 
 import { jsonText } from "./clean.ts";
-import { errnoOf, exitStatus, MeshError } from "./errors.ts";
+import { errnoOf, exitStatus, MeshError, mendOf, reasonOf } from "./errors.ts";
 import { version } from "./package.ts";
 import { say, write } from "./print.ts";
 
@@ -202,16 +202,19 @@ function help(name?: string): Promise<void> {
 /** Says what went wrong, as JSON on stdout if the words asked for JSON. */
 function complain(error: unknown, asJson: boolean): void {
   const known = error instanceof MeshError ? error : undefined;
-  const message = known?.message ?? (error instanceof Error ? error.message : String(error));
+  const hint = known ? known.hint : mendOf(error);
+  const message = known?.message ?? (hint ? `can't go on: ${reasonOf(error)} (${String(error)})` : reasonOf(error));
   if (asJson)
     write(
       1,
-      `${jsonText({ error: { code: known?.code ?? errnoOf(error) ?? "FAILED", message, hint: known?.hint ?? null } })}\n`,
+      `${jsonText({ error: { code: known?.code ?? errnoOf(error) ?? "FAILED", message, hint: hint ?? null } })}\n`,
     ).catch(() => {});
-  else say(known?.hint ? `${message}\n${known.hint}` : message);
+  else say(hint ? `${message}\n${hint}` : message);
   if (!known && process.env.DEBUG === "claudemesh") console.error(error);
 }
 
+// Past `ulimit -f` a write is to fail (EFBIG), not to kill: a hook fails open, a send says so.
+process.on("SIGXFSZ", () => {});
 main(process.argv.slice(2)).catch((error: unknown) => {
   // A reader that has seen enough (`| head`) is no failure.
   if (errnoOf(error) === "EPIPE") return process.exit(0);

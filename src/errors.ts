@@ -43,7 +43,7 @@ export class MeshError extends Error {
 
 /** Exit status for an error: 2 usage, 75 try again (EX_TEMPFAIL of sysexits.h), 1 anything else. */
 export function exitStatus(error: unknown): number {
-  if (!(error instanceof MeshError)) return 1;
+  if (!(error instanceof MeshError)) return isTemporary(error) ? 75 : 1;
   if (error.code === "USAGE") return 2;
   return ["TRY_AGAIN", "TOO_FAST", "NOT_ANSWERED"].includes(error.code) ? 75 : 1;
 }
@@ -72,3 +72,25 @@ export function succeeds(errnos: readonly string[], action: () => void): boolean
     }) === true
   );
 }
+
+/** What the system can be out of, in words, and what to do about it. */
+const SHORT: Record<string, [reason: string, hint: string]> = {
+  ENOSPC: ["the disk is full", "make room on it, and try again"],
+  EDQUOT: ["your disk quota is used up", "make room within it, and try again"],
+  EFBIG: ["a file would grow past the limit of this shell (ulimit -f)", "raise the limit"],
+  EROFS: ["the file system is read-only", "make it writable, or set CLAUDEMESH_HOME to a folder of yours elsewhere"],
+  EMFILE: ["this process has too many files open (ulimit -n)", "raise the limit, or try again"],
+  ENFILE: ["this machine has too many files open", "try again"],
+  EIO: ["the disk failed", "look at the disk, and try again"],
+};
+
+/** True if `error` says that the system could not do it now, and a later try may succeed. */
+export const isTemporary = (error: unknown): boolean =>
+  ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EAGAIN", "EBUSY", "EIO"].includes(errnoOf(error) ?? "");
+
+/** Why a system call failed, in words where it is for want of something; else as the system says it. */
+export const reasonOf = (error: unknown): string =>
+  SHORT[errnoOf(error) ?? ""]?.[0] ?? (error instanceof Error ? error.message : String(error));
+
+/** What to do about a system call that failed for want of something. */
+export const mendOf = (error: unknown): string | undefined => SHORT[errnoOf(error) ?? ""]?.[1];

@@ -3,7 +3,7 @@
 
 import { writeSync } from "node:fs";
 import { jsonText, printable } from "./clean.ts";
-import { errnoOf } from "./errors.ts";
+import { errnoOf, MeshError, reasonOf } from "./errors.ts";
 
 /** Writes `text` as it is to stdout (1) or stderr (2). Resolves once it has been taken; rejects with EPIPE if nobody reads. */
 export async function write(fd: 1 | 2, text: string): Promise<void> {
@@ -11,7 +11,9 @@ export async function write(fd: 1 | 2, text: string): Promise<void> {
   try {
     while (rest.length > 0) rest = rest.subarray(writeSync(fd, rest));
   } catch (error) {
-    if (errnoOf(error) !== "EAGAIN") throw error;
+    if (errnoOf(error) === "EPIPE") throw error;
+    // A failure for good, on a full disk too: what was to be done is done, and a second try would do it twice.
+    if (errnoOf(error) !== "EAGAIN") throw new MeshError("FAILED", `can't print: ${reasonOf(error)}`);
     // A reader that made its end not wait, and is slow: the stream knows how.
     const stream = fd === 1 ? process.stdout : process.stderr;
     await new Promise<void>((resolve, reject) => stream.write(rest, (failed) => (failed ? reject(failed) : resolve())));

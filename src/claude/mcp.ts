@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { McpServer, type ToolCallback } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import { sanitise } from "../clean.ts";
-import { MeshError } from "../errors.ts";
+import { MeshError, mendOf, reasonOf } from "../errors.ts";
 import { joinMesh, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { BEAT, type Peer, peerOfProcess } from "../mesh/peers.ts";
@@ -46,10 +46,11 @@ export async function serve(version: string): Promise<void> {
           return { content: [{ type: "text" as const, text }] };
         } catch (error) {
           if (!(error instanceof MeshError)) log("tool-error", name, String(error));
-          const hint = error instanceof MeshError && error.hint ? `\n${error.hint}` : "";
+          const mend = error instanceof MeshError ? error.hint : mendOf(error);
+          const hint = mend ? `\n${mend}` : "";
           return {
             isError: true,
-            content: [{ type: "text" as const, text: sanitise(`claudemesh: ${(error as Error).message}${hint}`) }],
+            content: [{ type: "text" as const, text: sanitise(`claudemesh: ${reasonOf(error)}${hint}`) }],
           };
         }
       },

@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { errnoOf, ignore, succeeds } from "../errors.ts";
+import { ignore, succeeds } from "../errors.ts";
 import { createFile, syncDir } from "./files.ts";
 import { FILE_MODE, makeDir } from "./home.ts";
 import { log } from "./log.ts";
@@ -157,9 +157,4 @@ export function recover(box: string, olderThan: number, now: number = Date.now()
     if (putBack(box, unique)) back.push(unique);
   }
   return back;
-}
-
-/** True if `error` says that the disk could not take the message now, and a later try may succeed. */
-export function isTemporary(error: unknown): boolean {
-  return ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EAGAIN", "EBUSY", "EIO"].includes(errnoOf(error) ?? "");
 }

@@ -1,12 +1,12 @@
 // The only road in: resolve → compose → deliver. A send is acknowledged only when the letter is on disk, flushed.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { MeshError } from "../errors.ts";
+import { isTemporary, MeshError, mendOf, reasonOf } from "../errors.ts";
 import type { Recipient } from "./address.ts";
 import { checkSend, countSend } from "./brakes.ts";
 import { mailbox, openHome } from "./home.ts";
 import { log } from "./log.ts";
-import { deliver, isTemporary, locate, makeMailbox } from "./maildir.ts";
+import { deliver, locate, makeMailbox } from "./maildir.ts";
 import { type Address, compose, type Draft, messageIdOf, uniqueName } from "./message.ts";
 
 export type Order = Omit<Draft, "id" | "to" | "from"> & {
@@ -42,6 +42,7 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
     );
   const failed: string[] = [];
   let temporary = true;
+  let mend: string | undefined;
   for (const recipient of to) {
     const box = mailbox(recipient.id);
     try {
@@ -50,7 +51,8 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
       log("send", unique, draft.kind ?? "task", `from=${draft.from.id}`, `to=${recipient.id}`);
     } catch (error) {
       temporary &&= isTemporary(error);
-      failed.push(`${recipient.name} (${(error as Error).message})`);
+      mend ??= mendOf(error);
+      failed.push(`${recipient.name} (${reasonOf(error)})`);
       continue;
     }
     if (byModel !== undefined) note(draft.from.id, recipient.id, what);
@@ -61,7 +63,7 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
       `can't deliver to ${failed.join(", ")}`,
       failed.length < to.length
         ? `${to.length - failed.length} others have it, as ${messageIdOf(unique)}`
-        : `nothing was sent; see that ${mailbox(to[0]?.id ?? "")} can be written to, and try again`,
+        : `nothing was sent; ${mend ?? `see that ${mailbox(to[0]?.id ?? "")} can be written to, and try again`}`,
     );
   return { unique, message_id: messageIdOf(unique), to };
 }

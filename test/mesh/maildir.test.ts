@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { isTemporary } from "../../src/errors.ts";
 import {
   bellOf,
   collect,
@@ -20,7 +21,6 @@ import {
   deliver,
   isOurName,
   isSafeName,
-  isTemporary,
   listNew,
   locate,
   makeMailbox,
