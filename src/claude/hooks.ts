@@ -4,7 +4,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { ignore } from "../errors.ts";
 import { safeConfig } from "../mesh/config.ts";
 import { FILE_MODE, mailbox } from "../mesh/home.ts";
 import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
@@ -240,5 +239,10 @@ async function fileChanged(peer: Peer, input: HookInput): Promise<HookOutput> {
 
 /** The hooks' own view of what the session is doing, for clients that keep no status. */
 function setState(peer: Peer, state: "busy" | "idle"): void {
-  ignore(["ENOENT"], () => writeFileSync(join(mailbox(peer.id), "state"), `${state}\n`, { mode: FILE_MODE }));
+  try {
+    writeFileSync(join(mailbox(peer.id), "state"), `${state}\n`, { mode: FILE_MODE });
+  } catch (error) {
+    // On a full disk, say: the mail that is just being handed out matters more.
+    log("state-error", peer.id, String(error));
+  }
 }

@@ -27,6 +27,17 @@ export function bury(path: string, unique: string, reason: string, box = "", tel
   const claimed = join(burying(folder), basename(path));
   // EACCES: a folder of somebody else's can't be moved by us; it stays, and nobody looks into it.
   if (!succeeds(["ENOENT", "EACCES", "EPERM"], () => renameSync(path, claimed))) return undefined;
+  try {
+    return inter(claimed, unique, reason, box, tell);
+  } catch (error) {
+    // No room in dead/: it stays where it was found, and the next one who looks tries again.
+    ignore(["ENOENT"], () => renameSync(claimed, path));
+    throw error;
+  }
+}
+
+/** Writes what was claimed into dead/, and removes it from the mailbox. */
+function inter(claimed: string, unique: string, reason: string, box: string, tell: () => void): string {
   const head = `X-Mesh-Dead: ${reason}\n${box ? `X-Mesh-Mailbox: ${box}\n` : ""}`;
   const readable = isOwnFile(claimed) && lstatSync(claimed).size <= 16 * MAX_BYTES;
   const content = readable ? ignore(["EACCES"], () => readFileSync(claimed)) : undefined;

@@ -17,8 +17,13 @@ const list = (id: string, room: string) => ignore(["ENOENT"], () => readdirSync(
 /** Notes that a question has been shown. Anything but a question owes nothing, and the human is not reminded. */
 export function oweAnswer(id: string, { message, unique }: Letter): void {
   if (message.kind !== "question" || !message.from || id === "you") return;
-  makeDir(join(mailbox(id), "owed"));
-  writeFileSync(join(mailbox(id), "owed", unique), "", { mode: FILE_MODE });
+  try {
+    makeDir(join(mailbox(id), "owed"));
+    writeFileSync(join(mailbox(id), "owed", unique), "", { mode: FILE_MODE });
+  } catch (error) {
+    // On a full disk the reminder is lost, but the letter must still be marked: else it would be shown again.
+    log("owed-error", id, unique, String(error));
+  }
 }
 
 /** Marks letters that have been shown; from now on the questions among them are owed an answer. */

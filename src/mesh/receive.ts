@@ -7,6 +7,7 @@ import { errnoOf, ignore, MeshError } from "../errors.ts";
 import { isAwaited } from "./awaited.ts";
 import { bounce, bury, findDead } from "./dead.ts";
 import { inboxRoot, isOwnFile, mailbox } from "./home.ts";
+import { log } from "./log.ts";
 import { collect, curPath, isCollected, isOurName, isSafeName, listNew, locate, newPath } from "./maildir.ts";
 import { MAX_BYTES, type Message, messageIdOf, parse, uniqueName, uniqueNameOf } from "./message.ts";
 import { postedNames } from "./posted.ts";
@@ -70,13 +71,24 @@ export function peek(id: string): { letters: Letter[]; unready: number } {
     const found = examine(newPath(box, name), name, isOurName(name));
     if (found === "gone") continue;
     if (found === "not yet") unready++;
-    else if ("dead" in found) bury(newPath(box, name), name, found.dead, id);
-    else if (found.message.expires && found.message.expires.getTime() < Date.now())
-      expire(id, name, found.message, `expired ${found.message.expires.toISOString()} unread`);
-    else if (found.message.inReplyTo && isAwaited(id, uniqueNameOf(found.message.inReplyTo))) continue;
+    else if ("dead" in found) orLog(name, () => bury(newPath(box, name), name, found.dead, id));
+    else if (found.message.expires && found.message.expires.getTime() < Date.now()) {
+      const { message } = found;
+      const reason = `expired ${found.message.expires.toISOString()} unread`;
+      orLog(name, () => expire(id, name, message, reason));
+    } else if (found.message.inReplyTo && isAwaited(id, uniqueNameOf(found.message.inReplyTo))) continue;
     else letters.push({ message: found.message, unique: name, path: curPath(box, name, "S") });
   }
   return { letters, unready };
+}
+
+/** A burial that fails, on a full disk say, keeps nobody from the letters beside it. */
+function orLog(name: string, buryIt: () => void): void {
+  try {
+    buryIt();
+  } catch (error) {
+    log("bury-error", name, String(error));
+  }
 }
 
 /** Buries an unread letter whose time is over, and tells its sender. */
