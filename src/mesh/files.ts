@@ -6,6 +6,7 @@ import {
   constants,
   fstatSync,
   fsyncSync,
+  lstatSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -17,7 +18,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { ignore, succeeds } from "../errors.ts";
+import { errnoOf, ignore, succeeds } from "../errors.ts";
 import { FILE_MODE } from "./home.ts";
 import { isRunning } from "./process.ts";
 
@@ -69,6 +70,21 @@ export function clearLeftovers(dir: string, base?: string): void {
     const pattern = base === undefined ? /^\..*\.(\d+)\.\d+\.tmp$/ : /^(\d+)(?:\.\d+\.tmp)?$/;
     const pid = pattern.exec(base === undefined ? name : rest)?.[1];
     if (pid && !isRunning(Number(pid))) ignore(["ENOENT"], () => unlinkSync(join(dir, name)));
+  }
+}
+
+/**
+ * Moves a small file, also to another file system: there it is written whole and durably before the old one goes, so
+ * who dies in between leaves both, under the one name that tells that they are the same.
+ */
+export function moveFile(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (errnoOf(error) !== "EXDEV") throw error;
+    if (!lstatSync(from).isFile()) return;
+    replaceFile(to, readFileSync(from));
+    unlinkSync(from);
   }
 }
 

@@ -1,10 +1,10 @@
 // Joining and leaving the mesh, and what follows from it for those who read without parsing: sessions/, to/ and the
 // badge. Each locked section is an idempotent merge, written whole, so that two holders of the lock do no harm.
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, unlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
-import { replaceFile, replaceLink } from "./files.ts";
+import { moveFile, replaceFile, replaceLink } from "./files.ts";
 import {
   addressBook,
   addressLink,
@@ -202,7 +202,7 @@ function inheritQueued(peer: Peer): void {
   if (Buffer.byteLength(peer.name) > LONGEST_LINK) return;
   const waiting = queuedBox(peer.name);
   for (const name of listNew(waiting)) {
-    ignore(["ENOENT"], () => renameSync(newPath(waiting, name), newPath(mailbox(peer.id), name)));
+    ignore(["ENOENT"], () => moveFile(newPath(waiting, name), newPath(mailbox(peer.id), name)));
     ring(mailbox(peer.id));
   }
 }

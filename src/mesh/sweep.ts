@@ -1,7 +1,7 @@
 // Retention, run by whichever process has time. Holds no lock over messages; never touches unseen mail before its term.
 
 import { lstatSync, readdirSync, readlinkSync, renameSync, rmSync, unlinkSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { type Config, readConfig } from "./config.ts";
 import { exhume } from "./dead.ts";
@@ -88,6 +88,8 @@ export async function sweep(now: number = Date.now()): Promise<void> {
   if (!stale.length) return;
   await locked("peers", () => {
     for (const peer of stale) {
+      // A mailbox that is a mount can't be renamed, nor is it ours to remove.
+      if (isMount(mailbox(peer.id))) continue;
       const trash = join(meshHome(), "inbox", `.${peer.id}.${process.pid}`);
       // Renamed away first: mail that arrives in this very moment is then seen, and the peer kept.
       if (succeeds(["ENOENT"], () => renameSync(mailbox(peer.id), trash)) && list(join(trash, "new")).length) {
@@ -104,6 +106,12 @@ export async function sweep(now: number = Date.now()): Promise<void> {
     publish();
   });
 }
+
+/** True if the folder is on another file system than the one it lies in. */
+const isMount = (dir: string) => {
+  const device = (path: string) => ignore(["ENOENT"], () => lstatSync(path).dev);
+  return device(dir) !== undefined && device(dir) !== device(dirname(dir));
+};
 
 /** What one who died has left of a mailbox that it was removing; mail that had come in that moment goes back. */
 function takeOutTrash(): void {
