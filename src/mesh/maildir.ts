@@ -73,8 +73,24 @@ export function deliver(box: string, unique: string, text: string | Uint8Array):
   ring(box);
 }
 
-/** The names in new/, oldest first. Dot files are no mail (maildir(5)). A missing mailbox is empty. */
+/**
+ * The names in new/, oldest first. Dot files are no mail (maildir(5)). A missing mailbox is empty.
+ * No letter is listed without the earlier ones of its sender. readdir alone does not see to that: of two files that
+ * arrive while it reads, it may give the second and not the first. So it is read again, up to the last name of the
+ * first reading, until nothing new has turned up.
+ */
 export function listNew(box: string): string[] {
+  let names = readNew(box);
+  const last = names.findLast(isOurName);
+  for (let again = 0; last !== undefined && again < 100; again++) {
+    const known = new Set(names);
+    names = readNew(box).filter((name) => name <= last || !isOurName(name));
+    if (names.every((name) => known.has(name))) break;
+  }
+  return names;
+}
+
+function readNew(box: string): string[] {
   const names = ignore(["ENOENT", "ENOTDIR"], () => readdirSync(join(box, "new"))) ?? [];
   return names.filter((name) => !name.startsWith(".")).sort();
 }

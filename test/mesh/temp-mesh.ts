@@ -92,6 +92,8 @@ export interface NodeOptions {
   /** run as this user and group */
   uid?: number;
   args?: readonly string[];
+  /** sh that runs before it, to set a limit say */
+  limit?: string;
   /** ms until it is killed; then the promise is rejected */
   timeout?: number;
 }
@@ -100,12 +102,14 @@ export interface NodeOptions {
  * Runs `code` as a module in a Node process of its own with `mesh(file)` importing a built file of the mesh, and gives
  * the JSON it hands to `done(value)`. Rejects with its stderr if it fails or is not done in time.
  */
-export function inNode<T>(code: string, { uid, args = [], timeout = 60_000 }: NodeOptions = {}): Promise<T> {
+export function inNode<T>(code: string, { uid, args = [], limit, timeout = 60_000 }: NodeOptions = {}): Promise<T> {
   const dist = new URL("../../dist/mesh/", import.meta.url).href;
   const prelude = `const mesh = (file) => import(${JSON.stringify(dist)} + file + ".js");
     const done = (value) => process.stdout.write(JSON.stringify(value));
     const args = process.argv.slice(1);`;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", `${prelude}\n${code}`, "--", ...args], {
+  const node = [process.execPath, "--input-type=module", "-e", `${prelude}\n${code}`, "--", ...args];
+  const [file = "", ...words] = limit ? ["sh", "-c", `${limit}; exec "$@"`, "sh", ...node] : node;
+  const child = spawn(file, words, {
     stdio: ["ignore", "pipe", "pipe"],
     cwd: "/",
     ...(uid === undefined ? {} : { uid, gid: uid }),
