@@ -5,7 +5,7 @@ import { safeConfig } from "../mesh/config.ts";
 import { mailbox } from "../mesh/home.ts";
 import { noticeDeaths, publish, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
-import { makeMailbox } from "../mesh/maildir.ts";
+import { keepMailbox } from "../mesh/maildir.ts";
 import { claimRing, mayNotify } from "../mesh/notify.ts";
 import { BEAT, beat, noteSleep, readPeer } from "../mesh/peers.ts";
 import { projectOf } from "../mesh/project.ts";
@@ -43,7 +43,7 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
   };
   const file = readPeer(id)?.claude_session_file;
   const watches = [
-    await watch(`${box}/new`, look, { make: () => makeMailbox(box) }),
+    await watch(`${box}/new`, look, { make: () => keepMailbox(box) }),
     ...(file ? [await watch(file, onSession)] : []),
   ];
   const timer = setInterval(() => keepUp().catch((error: unknown) => log("sweep-error", String(error))), BEAT);
@@ -64,5 +64,5 @@ export async function watchYou(tell: (words: string) => void): Promise<Watch> {
     for (const letter of peek("you").letters)
       if (mayNotify() && claimRing(letter.unique)) tell(`claudemesh ${summaryLine([letter])}`);
   };
-  return watch(`${box}/new`, look, { make: () => makeMailbox(box) });
+  return watch(`${box}/new`, look, { make: () => keepMailbox(box) });
 }

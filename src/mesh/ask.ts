@@ -7,7 +7,7 @@ import { startWaiting, stopWaiting } from "./awaited.ts";
 import { mailbox, openHome } from "./home.ts";
 import { noticeDeaths } from "./join.ts";
 import { log } from "./log.ts";
-import { listNew, locate, makeMailbox, ring } from "./maildir.ts";
+import { keepMailbox, listNew, locate, makeMailbox, ring } from "./maildir.ts";
 import { type Address, uniqueName } from "./message.ts";
 import { markSeen } from "./owed.ts";
 import { isAlive, readPeer } from "./peers.ts";
@@ -73,7 +73,7 @@ async function answered(
   const timers: NodeJS.Timeout[] = [];
   let isOver = false;
   let look = () => {};
-  const watching = watch(`${mailbox(id)}/new`, () => look(), { make: () => makeMailbox(mailbox(id)) });
+  const watching = watch(`${mailbox(id)}/new`, () => look(), { make: () => keepMailbox(mailbox(id)) });
   try {
     return await new Promise<Letter>((resolve, reject) => {
       const give = (message: string) =>

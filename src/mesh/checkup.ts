@@ -133,9 +133,15 @@ function checkDead(): Check {
 /** Whether a process that watches has lately had to do without: then mail is found by the slow look, every 10 s. */
 function checkWatches(now: number): Check {
   const lines = (ignore(["ENOENT"], () => readFileSync(logFile(), "utf8")) ?? "").split("\n");
-  const last = lines.findLast((line) => / watch-error .*(ENOSPC|EMFILE)/.test(line));
-  const at = Date.parse(last?.split(" ")[0] ?? "");
-  if (last && now - at < RECENT)
+  // Which process had none for which folder, and since when, unless it has one again.
+  const deaf = new Map<string, number>();
+  for (const line of lines) {
+    const [, time = "", who = "", event, path = ""] = /^(\S+) (\d+) (watch-error|watch-back) (\S+)/.exec(line) ?? [];
+    if (event === "watch-back") deaf.delete(`${who} ${path}`);
+    else if (event && /\b(ENOSPC|EMFILE)\b/.test(line)) deaf.set(`${who} ${path}`, Date.parse(time));
+  }
+  const at = Math.max(...deaf.values());
+  if (now - at < RECENT)
     return wrong(
       "watches",
       `the system had no watch left at ${new Date(at).toISOString()}: mail is then found every 10 s only`,

@@ -7,6 +7,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   lstatSync,
   openSync,
   readdirSync,
@@ -15,7 +16,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { createFile, syncDir } from "./files.ts";
 import { FILE_MODE, makeDir } from "./home.ts";
@@ -37,6 +38,14 @@ export const curPath = (box: string, unique: string, flags: string) => join(box,
 /** Makes the mailbox directories (0700) if they are not there. */
 export function makeMailbox(box: string): void {
   for (const room of ["tmp", "new", "cur"]) makeDir(join(box, room));
+}
+
+/**
+ * Makes a mailbox again that was removed, but not while the whole home is away, unmounted or moved: what is made in its
+ * place would be in the way of its return, and mail in it would be lost.
+ */
+export function keepMailbox(box: string): void {
+  if (existsSync(dirname(box))) makeMailbox(box);
 }
 
 const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;

@@ -20,8 +20,9 @@ const identityOf = (path: string) =>
 
 /**
  * Calls `look` when anything in the folder (or file) `path` may have changed, once at the start, and every `rescan` ms
- * in any case. Survives the path being removed and made again (`make` makes it when it is missing). An error thrown by
- * `look` is logged, the watch goes on.
+ * in any case. Where the system has no watch left that is all there is, until it has one again: the log says so, with
+ * `watch-error` and `watch-back`. Survives the path being removed and made again (`make` makes it when it is missing).
+ * An error thrown by `look` is logged, the watch goes on.
  */
 export async function watch(
   path: string,
@@ -34,6 +35,9 @@ export async function watch(
   let watcher: ReturnType<typeof chokidarWatch> | undefined;
   let identity: string | undefined;
   let renewing: Promise<void> | undefined;
+  /** this watcher misses events, for the system had no watch left for it; and the log says so */
+  let isDeaf = false;
+  let isToldDeaf = false;
   const check = () => {
     if (closed) return;
     try {
@@ -70,6 +74,7 @@ export async function watch(
   };
   const start = () => {
     identity = identityOf(path);
+    isDeaf = false;
     watcher = chokidarWatch(path, {
       depth: 0,
       ignored: (each) => resolve(each) !== own,
@@ -79,11 +84,22 @@ export async function watch(
     });
     // Arrivals while it starts are not reported: so look on ready as well.
     watcher.on("ready", checkTwice).on("raw", checkTwice).on("all", checkTwice);
-    watcher.on("error", (error) => log("watch-error", path, String(error)));
+    watcher.on("ready", () => {
+      if (isToldDeaf && !isDeaf) log("watch-back", path);
+      isToldDeaf &&= isDeaf;
+    });
+    watcher.on("error", (error) => {
+      if (!isToldDeaf) log("watch-error", path, String(error));
+      isDeaf = isToldDeaf = true;
+    });
   };
   make?.();
   start();
-  const timer = setInterval(check, rescan);
+  const timer = setInterval(() => {
+    // The slow look stands in for the events until there are watches again.
+    if (isDeaf && !closed) renewing ??= renew();
+    check();
+  }, rescan);
   timer.unref();
   return {
     async close() {
