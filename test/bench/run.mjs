@@ -1,0 +1,65 @@
+// `npm run bench`: everything that is promised a number, measured beside its floor, by turns, in one run. Prints a table
+// and writes bench.json into the current folder.
+//
+//   --only <text>      the rows with the text in their names
+//   --full             longer: 60 s idle, a transcript of 1 GB
+//   --rounds <n>       so many samples of each
+//   --from <file>      take the numbers of an earlier run instead of measuring
+//   --readme           write the README's table
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { commit, machine } from "./machine.mjs";
+import { measured } from "./measure.mjs";
+import * as processes from "./processes.mjs";
+import * as supervisor from "./supervisor.mjs";
+import { between, growthText, machineText, markdown, text } from "./table.mjs";
+import * as wake from "./wake.mjs";
+import { at, closeAll } from "./world.mjs";
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", default: "" },
+    full: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    from: { type: "string" },
+    readme: { type: "boolean" },
+  },
+});
+if (options.rounds !== undefined) options.rounds = Number(options.rounds);
+const families = [wake, processes, supervisor];
+const isWanted = ({ name }) => name.toLowerCase().includes(options.only.toLowerCase());
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+  process.on(signal, () => closeAll().finally(() => process.exit(1)));
+
+async function run() {
+  const result = { rows: [], growth: [], machine: machine(), commit: commit() };
+  const began = Date.now();
+  const wanted = families.flatMap(({ rows }) => rows).filter(isWanted);
+  if (!wanted.length) throw new Error(`no row is called like '${options.only}'`);
+  for (const row of wanted) {
+    process.stderr.write(`${row.name} …\n`);
+    result.rows.push(await measured(row, options));
+  }
+  process.stderr.write(`${Math.round((Date.now() - began) / 1000)} s\n`);
+  writeFileSync("bench.json", `${JSON.stringify(result, null, 1)}\n`);
+  return result;
+}
+
+try {
+  if (options.readme && options.only) throw new Error("--readme writes the whole table, not --only a part");
+  const result = options.from ? JSON.parse(readFileSync(options.from, "utf8")) : await run();
+  console.log(machineText(result));
+  if (result.rows.length) console.log(`\n${text(result)}`);
+  if (result.growth.length) console.log(`\n${growthText(result)}`);
+  if (options.readme) {
+    const readme = at("README.md");
+    writeFileSync(readme, between(readFileSync(readme, "utf8"), markdown(result)));
+  }
+} catch (error) {
+  console.error(error);
+  process.exitCode = 1;
+} finally {
+  await closeAll();
+}
