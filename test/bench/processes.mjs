@@ -15,7 +15,7 @@ const EMPTY_NODE = `${node} -e 0`;
 const WARM_UP = 3;
 
 /** Times two commands of a shell by turns. `prepare` is run before each round. */
-function commands(world, env, { rounds, prepare = ":", floor, value }) {
+export function commands(world, env, { rounds, prepare = ":", floor, value }) {
   const payload = join(world.root, "payload");
   const event = { session_id: env.CLAUDE_CODE_SESSION_ID, cwd: world.root, hook_event_name: "UserPromptSubmit" };
   writeFileSync(payload, JSON.stringify({ ...event, prompt: "go on" }));

@@ -9,9 +9,11 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { growth } from "./growth.mjs";
 import { commit, machine } from "./machine.mjs";
 import { measured } from "./measure.mjs";
 import * as processes from "./processes.mjs";
+import * as scale from "./scale.mjs";
 import * as supervisor from "./supervisor.mjs";
 import { between, growthText, machineText, markdown, text } from "./table.mjs";
 import * as wake from "./wake.mjs";
@@ -27,21 +29,24 @@ const { values: options } = parseArgs({
   },
 });
 if (options.rounds !== undefined) options.rounds = Number(options.rounds);
-const families = [wake, processes, supervisor];
+const families = [wake, processes, supervisor, scale];
 const isWanted = ({ name }) => name.toLowerCase().includes(options.only.toLowerCase());
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
   process.on(signal, () => closeAll().finally(() => process.exit(1)));
 
+const tell = (name) => process.stderr.write(`${name} …\n`);
+
 async function run() {
   const result = { rows: [], growth: [], machine: machine(), commit: commit() };
   const began = Date.now();
   const wanted = families.flatMap(({ rows }) => rows).filter(isWanted);
-  if (!wanted.length) throw new Error(`no row is called like '${options.only}'`);
   for (const row of wanted) {
-    process.stderr.write(`${row.name} …\n`);
+    tell(row.name);
     result.rows.push(await measured(row, options));
   }
+  result.growth = await growth(options, isWanted, tell);
+  if (!result.rows.length && !result.growth.length) throw new Error(`no row is called like '${options.only}'`);
   process.stderr.write(`${Math.round((Date.now() - began) / 1000)} s\n`);
   writeFileSync("bench.json", `${JSON.stringify(result, null, 1)}\n`);
   return result;

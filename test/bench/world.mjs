@@ -26,6 +26,7 @@ export function makeWorld() {
   const root = realpathSync(mkdtempSync(join(tmpdir(), "claudemesh-bench-")));
   const mesh = join(root, ".claudemesh");
   const children = new Set();
+  const last = [];
   const { LANG = "C.UTF-8", PATH = "" } = process.env;
   const env = { HOME: root, LANG, TERM: "xterm-256color", PATH: `${dirname(process.execPath)}:${PATH}` };
   const world = {
@@ -55,8 +56,11 @@ export function makeWorld() {
       const own = { CLAUDE_PID: String(pid), CLAUDE_CODE_SESSION_ID: session_id, CLAUDE_PLUGIN_ROOT: plugin };
       return { ...peer, box: join(mesh, "inbox", peer.id), env: { ...env, ...own, CLAUDEMESH_NODE: process.execPath } };
     },
+    /** Adds to what is done when the world is closed. */
+    onClose: (action) => last.push(action),
     async close() {
       if (!open.delete(world)) return;
+      for (const action of last) await action();
       await Promise.all([...children].map(end));
       rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     },
