@@ -12,7 +12,7 @@ import { joinMesh } from "../../dist/mesh/join.js";
 import { startedAt } from "../../dist/mesh/process.js";
 
 export const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-export const cli = at("bin/claudemesh.js");
+export const cli = at("bin/claudemesh.cjs");
 export const plugin = at("bin/plugin");
 export const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
