@@ -158,7 +158,7 @@ export async function growth(options, isWanted, tell) {
     if (!isWanted({ name: `growth by ${of}` })) continue;
     tell(`growth by ${of}`);
     for (const [name, { sizes: given, ms }] of Object.entries(await measure(sizes(options))))
-      found.push({ name, sizes: given, ms, exponent: exponent(given, ms) });
+      found.push({ name, by: of, sizes: given, ms, exponent: exponent(given, ms) });
   }
   return found;
 }

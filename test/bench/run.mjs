@@ -5,13 +5,17 @@
 //   --full             longer: 60 s idle, a transcript of 1 GB
 //   --rounds <n>       so many samples of each
 //   --from <file>      take the numbers of an earlier run instead of measuring
+//   --peer '<command>' another program's send to receive beside ours; --peer-tools names its tools: see peer.mjs
 //   --readme           write the README's table
+//   --plots            draw docs/latency.svg and docs/growth.svg
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { growth } from "./growth.mjs";
+import * as idle from "./idle.mjs";
 import { commit, machine } from "./machine.mjs";
 import { measured } from "./measure.mjs";
+import { rowsFor } from "./peer.mjs";
 import * as processes from "./processes.mjs";
 import * as scale from "./scale.mjs";
 import * as supervisor from "./supervisor.mjs";
@@ -25,11 +29,14 @@ const { values: options } = parseArgs({
     full: { type: "boolean", default: false },
     rounds: { type: "string" },
     from: { type: "string" },
+    peer: { type: "string" },
+    "peer-tools": { type: "string" },
     readme: { type: "boolean" },
+    plots: { type: "boolean" },
   },
 });
 if (options.rounds !== undefined) options.rounds = Number(options.rounds);
-const families = [wake, processes, supervisor, scale];
+const families = [wake, processes, supervisor, idle, scale, { rows: rowsFor(options) }];
 const isWanted = ({ name }) => name.toLowerCase().includes(options.only.toLowerCase());
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -52,6 +59,13 @@ async function run() {
   return result;
 }
 
+async function draw(result) {
+  const { latency, grows } = await import("./plots.mjs");
+  mkdirSync(at("docs"), { recursive: true });
+  for (const [name, drawn] of Object.entries({ latency: latency(result), growth: grows(result) }))
+    if (drawn) writeFileSync(at(`docs/${name}.svg`), drawn);
+}
+
 try {
   if (options.readme && options.only) throw new Error("--readme writes the whole table, not --only a part");
   const result = options.from ? JSON.parse(readFileSync(options.from, "utf8")) : await run();
@@ -62,6 +76,7 @@ try {
     const readme = at("README.md");
     writeFileSync(readme, between(readFileSync(readme, "utf8"), markdown(result)));
   }
+  if (options.plots) await draw(result);
 } catch (error) {
   console.error(error);
   process.exitCode = 1;
