@@ -45,7 +45,11 @@ async function open(world, n) {
     await until(() => ended, `session ${n} to end`);
   });
   const mine = () => readPeers().peers.find((peer) => peer.supervisor === pty.pid && peer.mcp !== undefined);
-  const { pid, mcp, supervisor } = await until(mine, `session ${n} to be on the mesh`, 60_000);
+  const { pid, mcp, supervisor } = await until(mine, `session ${n} to be on the mesh`, 60_000).catch((error) => {
+    const peer = readPeers().peers.find((one) => one.supervisor === pty.pid);
+    const log = readFileSync(join(world.mesh, "log"), "utf8").trim().split("\n").slice(-10).join("\n");
+    throw new Error(`${error.message}; its peer file: ${JSON.stringify(peer)}; the log ends with\n${log}`);
+  });
   return { claude: pid, server: mcp, supervisor };
 }
 

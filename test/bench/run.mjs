@@ -45,15 +45,22 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
 const tell = (name) => process.stderr.write(`${name} …\n`);
 
 async function run() {
-  const result = { rows: [], growth: [], machine: machine(), commit: commit() };
+  const result = { rows: [], growth: [], failed: [], machine: machine(), commit: commit() };
   const began = Date.now();
   const wanted = families.flatMap(({ rows }) => rows).filter(isWanted);
   for (const row of wanted) {
     tell(row.name);
-    result.rows.push(await measured(row, options));
+    try {
+      result.rows.push(await measured(row, options));
+    } catch (error) {
+      // The others are worth having, but the run has failed.
+      process.stderr.write(`${row.name}: ${error.message}\n`);
+      result.failed.push({ name: row.name, why: error.message });
+      process.exitCode = 1;
+    }
   }
   result.growth = await growth(options, isWanted, tell);
-  if (!result.rows.length && !result.growth.length) throw new Error(`no row is called like '${options.only}'`);
+  if (!wanted.length && !result.growth.length) throw new Error(`no row is called like '${options.only}'`);
   process.stderr.write(`${Math.round((Date.now() - began) / 1000)} s\n`);
   writeFileSync("bench.json", `${JSON.stringify(result, null, 1)}\n`);
   return result;
