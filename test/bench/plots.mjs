@@ -13,6 +13,7 @@ function svg(options) {
   const { document } = parseHTML("<html><body></body></html>");
   const drawn = plot({ ...options, document, width: WIDTH, style: STYLE });
   drawn.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  drawn.setAttribute("role", "img");
   return `${drawn.outerHTML}\n`;
 }
 
@@ -27,25 +28,29 @@ export function latency(result) {
   );
   const medians = points.filter(({ share }) => share === 0.5);
   return svg({
+    ariaLabel: "How long each takes, beside its floor: the share of the samples over milliseconds",
     height: 60 + 130 * rows.length,
     marginTop: 30,
+    marginBottom: 44,
     marginRight: 20,
     marginLeft: 50,
     fy: { label: null, domain: rows.map(({ name }) => name), axis: null },
-    x: { type: "log", label: `milliseconds (${machineText(result)})`, grid: true },
+    x: { type: "log", label: `milliseconds (${machineText(result)})`, grid: true, tickFormat: "~g" },
     y: { label: "share", ticks: [0, 0.5, 1], domain: [0, 1.25], tickFormat: "%" },
     color: { domain: Object.keys(COLOURS), range: Object.values(COLOURS) },
     marks: [
       ruleX(medians, { x: "ms", fy: "name", stroke: "side", strokeDasharray: "2 3" }),
       line(points, { x: "ms", y: "share", fy: "name", stroke: "side", strokeWidth: 2 }),
-      text(rows, { fy: "name", text: "name", frameAnchor: "top-left", fontWeight: "bold", dx: 4 }),
-      text(Object.keys(COLOURS), {
-        text: (side) => side,
-        fill: (side) => side,
-        frameAnchor: "top-right",
-        fy: () => rows[0].name,
-        dy: (_, i) => i * 14,
+      text(rows, {
+        fy: "name",
+        text: ({ name }) => name.replace(", p99", "").replaceAll("`", ""),
+        frameAnchor: "top-left",
+        fontWeight: "bold",
+        dx: 4,
       }),
+      ...Object.keys(COLOURS).map((side, i) =>
+        text([side], { text: [side], fill: COLOURS[side], frameAnchor: "top-right", fy: [rows[0].name], dy: i * 14 }),
+      ),
     ],
   });
 }
@@ -64,8 +69,10 @@ export function grows(result) {
     label: `${name.replace(/, by .*/, "").replaceAll("`", "")}  n^${exponent.toFixed(2).replace("-0.00", "0.00")}`,
   }));
   return svg({
+    ariaLabel: "How each grows: milliseconds over the number of sessions, letters and megabytes",
     height: 60 + 170 * kinds.length,
     marginTop: 30,
+    marginBottom: 44,
     marginRight: 190,
     marginLeft: 50,
     fy: { label: null, domain: kinds, axis: null },
