@@ -162,6 +162,6 @@ describe("a run", () => {
     const wrong = async (...words: string[]) =>
       (await finish(home.start(process.execPath, [file("run.mjs"), ...words]))).stderr;
     expect(await wrong("--only", "no such row")).toContain("no row is called like 'no such row'");
-    expect(await wrong("--only", "hook", "--readme")).toContain("--readme writes the whole table");
+    expect(await wrong("--only", "hook", "--table")).toContain("--table writes the whole table");
   });
 });

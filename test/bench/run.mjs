@@ -6,7 +6,7 @@
 //   --rounds <n>       so many samples of each
 //   --from <file>      take the numbers of an earlier run instead of measuring
 //   --peer '<command>' another program's send to receive beside ours; --peer-tools names its tools: see peer.mjs
-//   --readme           write the README's table
+//   --table            write the table of docs/numbers.md
 //   --plots            draw docs/latency.svg and docs/growth.svg
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -31,7 +31,7 @@ const { values: options } = parseArgs({
     from: { type: "string" },
     peer: { type: "string" },
     "peer-tools": { type: "string" },
-    readme: { type: "boolean" },
+    table: { type: "boolean" },
     plots: { type: "boolean" },
   },
 });
@@ -74,14 +74,14 @@ async function draw(result) {
 }
 
 try {
-  if (options.readme && options.only) throw new Error("--readme writes the whole table, not --only a part");
+  if (options.table && options.only) throw new Error("--table writes the whole table, not --only a part");
   const result = options.from ? JSON.parse(readFileSync(options.from, "utf8")) : await run();
   console.log(machineText(result));
   if (result.rows.length) console.log(`\n${text(result)}`);
   if (result.growth.length) console.log(`\n${growthText(result)}`);
-  if (options.readme) {
-    const readme = at("README.md");
-    writeFileSync(readme, between(readFileSync(readme, "utf8"), markdown(result)));
+  if (options.table) {
+    const page = at("docs/numbers.md");
+    writeFileSync(page, between(readFileSync(page, "utf8"), markdown(result)));
   }
   if (options.plots) await draw(result);
 } catch (error) {

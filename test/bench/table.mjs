@@ -1,4 +1,4 @@
-// The bench's numbers as text: the table on the terminal and the one in the README.
+// The bench's numbers as text: the table on the terminal and the one in docs/numbers.md.
 
 const MARKS = ["<!-- bench -->", "<!-- /bench -->"];
 
@@ -51,7 +51,7 @@ export const growthText = ({ growth }) =>
 export const machineText = ({ machine, commit }) =>
   `commit ${commit.slice(0, 9)}, ${machine.cores} cores, ${machine.disk}, Node ${machine.node}, ${machine.platform}`;
 
-/** The README's table: a row a line, nothing that the row's name does not need. */
+/** The page's table: a row a line, nothing that the row's name does not need. */
 export function markdown(result) {
   const line = (row) => {
     const floor = row.floor === null ? "–" : `${row.floorIs}: ${short(row.floor)} ${row.unit}`;
@@ -70,10 +70,10 @@ export function markdown(result) {
   ].join("\n");
 }
 
-/** `readme` with what stands between the marks replaced. Throws if they are not there, once each. */
-export function between(readme, content) {
-  const [start, end] = MARKS.map((mark) => readme.indexOf(mark));
-  if (start < 0 || end < start || MARKS.some((mark) => readme.split(mark).length !== 2))
-    throw new Error(`the README has no ${MARKS.join(" … ")} to write the table between`);
-  return `${readme.slice(0, start + MARKS[0].length)}\n${content}\n${readme.slice(end)}`;
+/** `page` with what stands between the marks replaced. Throws if they are not there, once each. */
+export function between(page, content) {
+  const [start, end] = MARKS.map((mark) => page.indexOf(mark));
+  if (start < 0 || end < start || MARKS.some((mark) => page.split(mark).length !== 2))
+    throw new Error(`the page has no ${MARKS.join(" … ")} to write the table between`);
+  return `${page.slice(0, start + MARKS[0].length)}\n${content}\n${page.slice(end)}`;
 }

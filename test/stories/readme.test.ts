@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parse } from "../../src/mesh/message.ts";
 import type { Peer } from "../../src/mesh/peers.ts";
-import { cli, type TempHome, tempHome, until } from "../temp-home.ts";
+import { type TempHome, tempHome, until } from "../temp-home.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 const blocks = [...readme.matchAll(/^```(?:sh)?\n([\s\S]*?)^```$/gm)].map((m) => m[1] ?? "");
@@ -100,6 +100,5 @@ describe("the README", () => {
       encoding: "utf8",
     });
     expect(badge.stdout).toMatch(/^\[[0-9a-z]{8} · 1 peer · ✉1\]\n$/);
-    expect(cli).toMatch(/claudemesh\.js$/);
   });
 });
