@@ -18,8 +18,8 @@ import {
 } from "./home.ts";
 import { locked } from "./lock.ts";
 import { log } from "./log.ts";
-import { isSafeName, listNew, makeMailbox, newPath, ring } from "./maildir.ts";
-import { hostName, oneLine } from "./message.ts";
+import { isOurName, isSafeName, listNew, locate, makeMailbox, newPath, ring } from "./maildir.ts";
+import { hostName, oneLine, uniqueName } from "./message.ts";
 import { bounceOwed } from "./owed.ts";
 import { beat, isAlive, isLocal, listPeers, type Peer, readPeer } from "./peers.ts";
 import { bootId, startedAt } from "./process.ts";
@@ -202,7 +202,13 @@ function inheritQueued(peer: Peer): void {
   if (Buffer.byteLength(peer.name) > LONGEST_LINK) return;
   const waiting = queuedBox(peer.name);
   for (const name of listNew(waiting)) {
-    ignore(["ENOENT"], () => moveFile(newPath(waiting, name), newPath(mailbox(peer.id), name)));
+    const isThere = locate(mailbox(peer.id), name) !== undefined;
+    // Under a name of ours it is one letter, sent to the name and to the id; under another program's it is a second one.
+    if (isThere && isOurName(name)) unlink(newPath(waiting, name));
+    else {
+      const free = isThere ? `${name}.${uniqueName()}` : name;
+      ignore(["ENOENT"], () => moveFile(newPath(waiting, name), newPath(mailbox(peer.id), free)));
+    }
     ring(mailbox(peer.id));
   }
 }

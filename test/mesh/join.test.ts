@@ -14,7 +14,7 @@ import {
 import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type Arrival, joinMesh, leave, publish, updatePeer } from "../../src/mesh/join.ts";
-import { listNew } from "../../src/mesh/maildir.ts";
+import { curPath, listNew, newPath } from "../../src/mesh/maildir.ts";
 import {
   beat,
   isAlive,
@@ -28,7 +28,7 @@ import {
 } from "../../src/mesh/peers.ts";
 import { bootId, startedAt } from "../../src/mesh/process.ts";
 import { take } from "../../src/mesh/receive.ts";
-import { box, inNode, letter, sleeper, tempFolder, tempMesh } from "./temp-mesh.ts";
+import { box, drop, inNode, letter, sleeper, tempFolder, tempMesh } from "./temp-mesh.ts";
 
 /** A folder with the given last part. */
 function project(name: string, files: Record<string, string> = {}): string {
@@ -359,6 +359,23 @@ describe("a new process", () => {
     expect(listNew(join(home, "inbox", peer.id))).toEqual(sent);
     expect(listNew(waiting)).toEqual([]);
     expect(existsSync(join(home, "inbox", peer.id, "bell"))).toBe(true);
+  });
+
+  it("gets a letter once that was sent to its name and to its id, and both of two that another program named alike", async () => {
+    const home = tempMesh();
+    const waiting = box(home, "@api");
+    const unique = letter(waiting);
+    const { peer, kill } = await session({ cwd: project("db"), session_id: "s-1" });
+    const own = join(home, "inbox", peer.id);
+    renameSync(drop(own, unique, "the same"), curPath(own, unique, "S"));
+    drop(waiting, "note", "one");
+    drop(own, "note", "two");
+    await kill();
+    expect((await session({ cwd: project("api"), session_id: "s-1" })).peer.id).toBe(peer.id);
+    expect(listNew(waiting)).toEqual([]);
+    expect(readdirSync(join(own, "cur"))).toEqual([`${unique}:2,S`]);
+    const texts = listNew(own).map((name) => readFileSync(newPath(own, name), "utf8"));
+    expect(texts.sort()).toEqual(["one", "two"]);
   });
 });
 
