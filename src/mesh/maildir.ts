@@ -104,6 +104,12 @@ function readNew(box: string): string[] {
   return names.filter((name) => !name.startsWith(".")).sort();
 }
 
+/** The unique names of what nobody has been shown yet: in new/, or in a collector's hands. Reads all of cur/. */
+export function listUnseen(box: string): string[] {
+  const names = ignore(["ENOENT", "ENOTDIR"], () => readdirSync(join(box, "cur"))) ?? [];
+  return [...listNew(box), ...names.filter((name) => name.endsWith(":2,")).map((name) => name.slice(0, -3))];
+}
+
 /**
  * Takes new/<name> into cur/ as `<unique>:2,` with mtime now: the reader's claim.
  * False: somebody else has taken it.

@@ -19,7 +19,7 @@ import {
 import { publish } from "./join.ts";
 import { locked } from "./lock.ts";
 import { log } from "./log.ts";
-import { isSafeName, listNew, makeMailbox, newPath, recover } from "./maildir.ts";
+import { curPath, isSafeName, listNew, listUnseen, makeMailbox, newPath, recover } from "./maildir.ts";
 import { isAlive, listPeers } from "./peers.ts";
 import { isRunning } from "./process.ts";
 import { expire, peek } from "./receive.ts";
@@ -83,7 +83,7 @@ export async function sweep(now: number = Date.now()): Promise<void> {
   for (const id of list(inboxRoot())) sweepMailbox(id, config, now);
   for (const room of ["tmp", "new", "cur"]) removeOlder(join(deadBox(), room), config.keep_dead_days * DAY, now);
   const done = (id: string, since: number | undefined) =>
-    since !== undefined && now - since >= config.keep_gone_days * DAY && !listNew(mailbox(id)).length;
+    since !== undefined && now - since >= config.keep_gone_days * DAY && !listUnseen(mailbox(id)).length;
   const stale = listPeers().filter((p) => !isAlive(p, now) && done(p.id, lastSeen(p.id, p.left_at)));
   if (!stale.length) return;
   await locked("peers", () => {
@@ -91,8 +91,8 @@ export async function sweep(now: number = Date.now()): Promise<void> {
       // A mailbox that is a mount can't be renamed, nor is it ours to remove.
       if (isMount(mailbox(peer.id))) continue;
       const trash = join(meshHome(), "inbox", `.${peer.id}.${process.pid}`);
-      // Renamed away first: mail that arrives in this very moment is then seen, and the peer kept.
-      if (succeeds(["ENOENT"], () => renameSync(mailbox(peer.id), trash)) && list(join(trash, "new")).length) {
+      // Renamed away first: mail that arrives, or is collected, in this very moment is then seen, and the peer kept.
+      if (succeeds(["ENOENT"], () => renameSync(mailbox(peer.id), trash)) && listUnseen(trash).length) {
         renameSync(trash, mailbox(peer.id));
         continue;
       }
@@ -119,9 +119,11 @@ function takeOutTrash(): void {
     const [, id, pid] = /^\.(.+)\.(\d+)$/.exec(name) ?? [];
     if (!id || isRunning(Number(pid))) continue;
     const trash = join(inboxRoot(), name);
-    if (listNew(trash).length) makeMailbox(mailbox(id));
-    for (const unique of listNew(trash))
-      ignore(["ENOENT"], () => renameSync(newPath(trash, unique), newPath(mailbox(id), unique)));
+    if (listUnseen(trash).length) makeMailbox(mailbox(id));
+    const bring = (from: string, unique: string) =>
+      ignore(["ENOENT"], () => renameSync(from, newPath(mailbox(id), unique)));
+    for (const unique of listUnseen(trash)) bring(curPath(trash, unique, ""), unique);
+    for (const unique of listNew(trash)) bring(newPath(trash, unique), unique);
     rmSync(trash, { recursive: true, force: true });
   }
 }

@@ -195,6 +195,15 @@ describe("a peer that is gone", () => {
     expect(listNew(join(home, "inbox", peer.id))).toEqual([unique]);
   });
 
+  it("is kept while a collector has mail of it in its hands", async () => {
+    const home = tempMesh();
+    const peer = await gonePeer(15);
+    const unique = shown(join(home, "inbox", peer.id), "");
+    await sweep();
+    expect(listPeers().map((p) => p.id)).toEqual([peer.id]);
+    expect(readdirSync(join(home, "inbox", peer.id, "cur"))).toEqual([`${unique}:2,`]);
+  });
+
   it("said goodbye: its 14 days count from then", async () => {
     tempMesh();
     const { pid } = sleeper();
