@@ -1,16 +1,18 @@
 // What `doctor` looks at around Claude Code: its version, our plugin, the switches that turn us off, each live session;
 // and the hooks, really run, in a home made for that.
 
-import { readlinkSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { readlinkSync, realpathSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
 import { ignore } from "../errors.ts";
 import { type Check, fine, wrong } from "../mesh/checkup.ts";
-import { readJsonObject } from "../mesh/files.ts";
+import { isObject, readJsonObject } from "../mesh/files.ts";
 import { mailbox, nodeLink } from "../mesh/home.ts";
 import { listNew } from "../mesh/maildir.ts";
 import { isAlive, isLocal, listPeers, type Peer } from "../mesh/peers.ts";
+import { projectOf } from "../mesh/project.ts";
 import { checkClaude, linkState, otherSettings, peekSettings, pluginFolder, scopeOf } from "./plugin.ts";
-import { rehearse } from "./proof.ts";
+import { rehearse, rehearseInbox } from "./proof.ts";
 import { bellOf, hasMailServer, isAtLeast, sessionOf, stateOf } from "./session.ts";
 
 /** Unread mail of an idle session that is older than so many ms should have woken it. */
@@ -20,7 +22,8 @@ const LONG = 60_000;
 export async function checkClaudeCode(isHomeUsable: boolean): Promise<Check[]> {
   const version = await checkVersion();
   const ours = isHomeUsable ? [checkNode(), ...checkSessions()] : [];
-  return [version, checkPlugin(), checkSwitches(), ...(await rehearse(pluginFolder())), ...ours];
+  const bells = [...(await rehearse(pluginFolder())), await rehearseInbox()];
+  return [version, checkPlugin(), checkSwitches(), checkTrust(), ...bells, ...ours];
 }
 
 async function checkVersion(): Promise<Check> {
@@ -69,6 +72,26 @@ function checkSwitches(): Check {
   return found.length
     ? wrong("switches", found.join("; "), "take it out: while it is set, mail is not shown by that road")
     : fine("switches", "nothing turns hooks or the inbox off");
+}
+
+/** In a folder that is not trusted Claude Code asks first, and runs no hook of a project's settings (docs: security). */
+function checkTrust(): Check {
+  const cwd = realpathSync(process.cwd());
+  const projects = readJsonObject(join(process.env.CLAUDE_CONFIG_DIR || homedir(), ".claude.json"))?.projects;
+  const isTrusted = (dir: string): boolean => {
+    const project = isObject(projects) ? projects[dir] : undefined;
+    if (isObject(project) && project.hasTrustDialogAccepted === true) return true;
+    return dirname(dir) !== dir && isTrusted(dirname(dir));
+  };
+  if (isTrusted(cwd)) return fine("trust", `${cwd} is trusted`);
+  const link = join(projectOf(cwd).root ?? cwd, ".claude", "skills", "claudemesh");
+  return link !== scopeOf(false).link && linkState(link) === "ours"
+    ? wrong(
+        "trust",
+        `${cwd} is not trusted, so the plugin of this project does not run`,
+        "start claude here, and trust it",
+      )
+    : fine("trust", `${cwd} is not trusted yet: claude asks when it is started here`);
 }
 
 function checkSessions(): Check[] {

@@ -14,12 +14,14 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { ignore } from "../errors.ts";
 import { type Check, fine, wrong } from "../mesh/checkup.ts";
 import { isObject } from "../mesh/files.ts";
+import { post } from "./inbox-socket.ts";
 
 export interface Proof {
   ok: boolean;
@@ -43,6 +45,35 @@ export async function rehearse(plugin: string): Promise<Check[]> {
     return ok ? fine(check, detail) : wrong(check, detail, "npm install -g claudemesh, and run this again");
   };
   return Promise.all([told("bell hooks", prove), told("bell watcher", proveWatcher), told("every hook", proveEvents)]);
+}
+
+/** Rings the inbox bell at a socket of our own, made for that: what is posted must come out there as one frame. */
+export async function rehearseInbox(): Promise<Check> {
+  const { ok, detail } = await inThrowAwayHome(async (home) => {
+    const path = join(home, "inbox.sock");
+    const server = createServer();
+    try {
+      await new Promise<void>((done, failed) => server.once("error", failed).listen(path, done));
+      const came = new Promise<string>((done) =>
+        server.once("connection", (socket) => {
+          let line = "";
+          socket.setEncoding("utf8").on("data", (text) => {
+            line += text;
+          });
+          socket.on("close", () => done(line));
+        }),
+      );
+      await post(path, TEXT, "doctor");
+      const { type, message } = JSON.parse(await came) as { type?: string; message?: { content?: string } };
+      if (type === "user" && message?.content?.includes(TEXT))
+        return { ok: true, detail: "a post came out of a socket of ours" };
+      return { ok: false, detail: `what came out of a socket of ours is no user frame: type ${type}` };
+    } finally {
+      server.close();
+    }
+  });
+  const mend = "look at the rights and the room of the folder for temporary files ($TMPDIR), and run this again";
+  return ok ? fine("bell inbox", detail) : wrong("bell inbox", detail, mend);
 }
 
 async function inThrowAwayHome(play: (home: string) => Promise<Proof>): Promise<Proof> {

@@ -4,7 +4,7 @@ import { sanitise } from "../clean.ts";
 import { mailbox } from "../mesh/home.ts";
 import { listNew } from "../mesh/maildir.ts";
 import { oneLine } from "../mesh/message.ts";
-import { isAlive, isLocal, type Peer } from "../mesh/peers.ts";
+import { isLocal, type Peer } from "../mesh/peers.ts";
 import { bellOf, stateOf } from "./session.ts";
 import { lastPrompt, title } from "./transcript.ts";
 
@@ -27,11 +27,11 @@ export interface Row {
 }
 
 /** What it is working on, in its own words; else its title or last prompt, in one line. */
-async function summaryOf(peer: Peer): Promise<string | null> {
+async function summaryOf(peer: Peer, alive: boolean): Promise<string | null> {
   const path = peer.transcript_path;
   const own =
     peer.summary ||
-    (path && isLocal(peer) && isAlive(peer) ? ((await title(path)) ?? notMail(await lastPrompt(path))) : undefined);
+    (path && isLocal(peer) && alive ? ((await title(path)) ?? notMail(await lastPrompt(path))) : undefined);
   const chars = Array.from(oneLine(sanitise(own ?? "")));
   return chars.length > 80 ? `${chars.slice(0, 79).join("")}…` : chars.join("") || null;
 }
@@ -42,19 +42,21 @@ const notMail = (prompt: string | undefined) =>
 
 /** A peer's row, as of now. */
 export async function rowOf(peer: Peer): Promise<Row> {
-  const { state, since } = stateOf(peer);
+  const doing = stateOf(peer);
+  const { state, since } = doing;
+  const alive = state !== "gone";
   return {
     id: peer.id,
     name: peer.name,
     state,
     since: since.toISOString(),
     unread: listNew(mailbox(peer.id)).length,
-    bell: bellOf(peer) ?? null,
-    alive: isAlive(peer),
+    bell: bellOf(peer, doing) ?? null,
+    alive,
     cwd: peer.cwd,
     repo: peer.repo ?? null,
     branch: peer.branch ?? null,
-    summary: await summaryOf(peer),
+    summary: await summaryOf(peer, alive),
     started_at: peer.started_at,
     pid: peer.pid,
   };

@@ -63,20 +63,29 @@ export function sessionOf(peer: Peer): SessionFile | undefined {
     : undefined;
 }
 
-/** What a session is doing and since when; `waitingFor` says what its user is asked, where Claude Code tells. */
-export function stateOf(peer: Peer): { state: State; since: Date; waitingFor?: string } {
+interface Doing {
+  state: State;
+  since: Date;
+  /** what its user is asked, where Claude Code tells */
+  waitingFor?: string;
+  /** what its session file says, where it has one */
+  session?: SessionFile | undefined;
+}
+
+/** What a session is doing and since when. */
+export function stateOf(peer: Peer): Doing {
   if (!isAlive(peer)) return { state: "gone", since: new Date(peer.left_at ?? peer.started_at) };
   const session = sessionOf(peer);
   if (session?.status) {
     const state = session.status === "waiting" ? "asking" : session.status;
     const waiting = session.waitingFor && state === "asking" ? { waitingFor: session.waitingFor } : {};
-    return { state, since: session.since ?? new Date(peer.started_at), ...waiting };
+    return { state, since: session.since ?? new Date(peer.started_at), session, ...waiting };
   }
   // Older than 2.1.162, or in another container: what the hooks last wrote.
   const file = join(mailbox(peer.id), "state");
   const word = ignore(["ENOENT"], () => readFileSync(file, "utf8").trim());
   const since = ignore(["ENOENT"], () => statSync(file).mtime) ?? new Date(peer.started_at);
-  return { state: word === "busy" || word === "asking" ? word : "idle", since };
+  return { state: word === "busy" || word === "asking" ? word : "idle", since, session };
 }
 
 /** True if `version` is at least `least`, both like 2.1.224; an unknown version is not. */
@@ -100,11 +109,10 @@ export function expectsInbox(peer: Peer): boolean {
   return safeConfig().bells.includes("inbox") && sessionOf(peer)?.socket !== undefined;
 }
 
-/** The fastest bell that can reach the session now; `hooks` means: with its next turn or prompt. */
-export function bellOf(peer: Peer): Bell | undefined {
-  if (!isAlive(peer)) return undefined;
+/** The fastest bell that can reach the session now, or could while it was `doing` that; `hooks` means: with its next turn or prompt. */
+export function bellOf(peer: Peer, { state, session }: Doing = stateOf(peer)): Bell | undefined {
+  if (state === "gone") return undefined;
   const { bells, inject } = safeConfig();
-  const session = sessionOf(peer);
   if (bells.includes("inbox") && session?.socket && hasMailServer(peer)) return "inbox";
   if (
     bells.includes("supervisor") &&

@@ -5,7 +5,7 @@ import { ownPeer } from "../claude/session.ts";
 import { checkHome, meshHome } from "../mesh/home.ts";
 import { noticeDeaths } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
-import { isAlive, type Peer, readPeers } from "../mesh/peers.ts";
+import { type Peer, readPeers } from "../mesh/peers.ts";
 import { projectOf } from "../mesh/project.ts";
 import { print, say } from "../print.ts";
 
@@ -23,7 +23,8 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
   const { repo } = projectOf(process.cwd());
   const isNear = (p: Peer) =>
     (!options.repo || (repo !== undefined && p.repo === repo)) && (!options.dir || p.cwd === process.cwd());
-  const rows = await Promise.all(peers.filter((p) => isNear(p) && (options.all || isAlive(p))).map(rowOf));
+  const all = await Promise.all(peers.filter(isNear).map(rowOf));
+  const rows = all.filter(({ alive }) => options.all || alive);
   await print(options, rows, table(rows, ownPeer()?.id));
   if (!rows.length) say("nobody is there; start a session with `claudemesh`");
 }

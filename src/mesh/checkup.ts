@@ -1,11 +1,11 @@
 // What `doctor` looks at in the mesh folder. Nothing is mended here: each finding says how to.
 
-import { lstatSync, readdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ignore, MeshError } from "../errors.ts";
 import { readConfig } from "./config.ts";
 import { createFile } from "./files.ts";
-import { checkHome, deadBox, inboxRoot, logFile, meshHome } from "./home.ts";
+import { addressBook, checkHome, deadBox, inboxRoot, logFile, meshHome, sessionsDir } from "./home.ts";
 import { listNew } from "./maildir.ts";
 import { readPeers } from "./peers.ts";
 
@@ -45,6 +45,7 @@ export function checkMesh(now: number = Date.now()): Check[] {
     checkStale(home, now),
     checkDead(),
     checkWatches(now),
+    checkInotify(),
   ];
 }
 
@@ -113,12 +114,18 @@ function checkStale(home: string, now: number): Check {
       .map((name) => join(dir, name))
       .filter((path) => now - (ignore(["ENOENT"], () => lstatSync(path).mtimeMs) ?? now) > age);
   const boxes = ignore(["ENOENT"], () => readdirSync(inboxRoot())) ?? [];
+  const dangling = (dir: string) =>
+    (ignore(["ENOENT"], () => readdirSync(dir)) ?? [])
+      .map((name) => join(dir, name))
+      .filter((path) => !existsSync(path) && ignore(["ENOENT"], () => lstatSync(path)));
   const stale = [
     ...older(join(home, "locks"), OLD_LOCK),
+    ...dangling(sessionsDir()),
+    ...dangling(addressBook()),
     ...boxes.flatMap((id) => older(join(inboxRoot(), id, "tmp"), TMP_AGE)),
   ];
   return stale.length
-    ? wrong("stale files", stale.join(", "), "nobody holds them any more; remove them, or wait for the next sweep")
+    ? wrong("stale files", stale.join(", "), "nobody needs them any more; remove them, or wait for the next sweep")
     : fine("stale files", "none");
 }
 
@@ -129,6 +136,32 @@ function checkDead(): Check {
     dead.length ? `${dead.length} that nobody will read; see ${join(deadBox(), "new")}` : "none",
   );
 }
+
+/** How many of the system's watches (inotify(7)) this user's processes have, of those they may have. */
+function checkInotify(): Check {
+  const limit = (name: string) =>
+    Number(ignore(["ENOENT"], () => readFileSync(`/proc/sys/fs/inotify/${name}`, "utf8")) ?? Number.POSITIVE_INFINITY);
+  const [instances, watches] = [limit("max_user_instances"), limit("max_user_watches")];
+  if (instances === Number.POSITIVE_INFINITY) return fine("inotify", "this system has none");
+  const used = { instances: 0, watches: 0 };
+  const GONE = ["ENOENT", "ESRCH", "EACCES", "EPERM"];
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    if (ignore(GONE, () => statSync(`/proc/${pid}`).uid) !== process.getuid?.()) continue;
+    for (const fd of ignore(GONE, () => readdirSync(`/proc/${pid}/fd`)) ?? []) {
+      if (ignore([...GONE, "EINVAL"], () => readlinkSync(`/proc/${pid}/fd/${fd}`)) !== "anon_inode:inotify") continue;
+      used.instances++;
+      const info = ignore(GONE, () => readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8")) ?? "";
+      used.watches += info.split("\ninotify wd:").length - 1;
+    }
+  }
+  const said = `${used.instances} of ${instances} instances and ${used.watches} of ${watches} watches are in use`;
+  // A session takes two instances or three.
+  return used.instances > instances - 3 || used.watches > watches - 10
+    ? wrong("inotify", said, MORE_WATCHES)
+    : fine("inotify", said);
+}
+
+const MORE_WATCHES = "sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=1024";
 
 /** Whether a process that watches has lately had to do without: then mail is found by the slow look, every 10 s. */
 function checkWatches(now: number): Check {
@@ -145,7 +178,7 @@ function checkWatches(now: number): Check {
     return wrong(
       "watches",
       `the system had no watch left at ${new Date(at).toISOString()}: mail is then found every 10 s only`,
-      "sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=1024",
+      MORE_WATCHES,
     );
   return fine("watches", "nobody ran out of them within the last hour");
 }

@@ -130,7 +130,8 @@ export type Place = { path: string; since: Date } & ({ at: "new" } | { at: "cur"
 /** Where a message lies in this mailbox, or undefined. Costs a few stats, whatever the mailbox holds. */
 export function locate(box: string, unique: string): Place | undefined {
   // With its flags a name of 255 bytes is too long, so nothing is there.
-  const since = (path: string) => ignore(["ENOENT", "ENOTDIR", "ENAMETOOLONG"], () => lstatSync(path).ctime);
+  const since = (path: string) =>
+    ignore(["ENOTDIR", "ENAMETOOLONG"], () => lstatSync(path, { throwIfNoEntry: false })?.ctime);
   // Twice: a message that moves between two of the looks would otherwise seem to be nowhere.
   for (let look = 0; look < 2; look++) {
     const path = newPath(box, unique);
@@ -147,7 +148,10 @@ export function locate(box: string, unique: string): Place | undefined {
 
 /** True if a message of this name lies in cur/. */
 export const isCollected = (box: string, unique: string): boolean =>
-  FLAG_SETS.some((flags) => ignore(["ENOENT", "ENOTDIR"], () => lstatSync(curPath(box, unique, flags))) !== undefined);
+  FLAG_SETS.some(
+    (flags) =>
+      ignore(["ENOTDIR"], () => lstatSync(curPath(box, unique, flags), { throwIfNoEntry: false })) !== undefined,
+  );
 
 /** Adds flags to a collected message. False if it does not lie in cur/ (any more). */
 export function mark(box: string, unique: string, add: string): boolean {

@@ -38,6 +38,7 @@ it("loses, tears and doubles nothing while everybody is killed again and again",
     /^\d{4,} acknowledged, 0 lost, 0 torn, 0 wrong in all, \d+ shown twice, 0 of them not beside/,
   );
   expect(Number(/(\d+) kills/.exec(ran.stdout)?.[1])).toBeGreaterThan(10);
+  expect(Number(/(\d+) hangs/.exec(ran.stdout)?.[1])).toBeGreaterThan(0);
 });
 
 describe("the checker", () => {

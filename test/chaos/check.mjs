@@ -22,10 +22,10 @@ function isWhole(path) {
 }
 
 /**
- * `said`: what the processes said, in the order it came, as `{ by, words }`; `killed`: the processes (`by`) that were
- * killed. Gives counts, and a sentence for each violation.
+ * `said`: what the processes said, in the order it came, as `{ by, words }`; `excused`: the processes (`by`) that were
+ * killed, or hung for a while. Gives counts, and a sentence for each violation.
  */
-export function check(home, said, killed) {
+export function check(home, said, excused) {
   const wrong = [];
   const places = new Map();
   for (const id of list(join(home, "inbox")))
@@ -71,9 +71,9 @@ export function check(home, said, killed) {
   for (const [unique, all] of shown) {
     if (all.length === 1) continue;
     twice++;
-    if (all.slice(0, -1).every(({ by }) => killed.has(by))) continue;
+    if (all.slice(0, -1).every(({ by }) => excused.has(by))) continue;
     unexcused++;
-    wrong.push(`${unique} was shown ${all.length} times, and not because a collector died`);
+    wrong.push(`${unique} was shown ${all.length} times, and not because a collector died or hung`);
   }
 
   const sentAt = new Map(acks.map(({ words }) => [words[3], Number(words[4])]));
@@ -85,7 +85,7 @@ export function check(home, said, killed) {
       if (id !== box || firsts.has(unique)) continue;
       firsts.add(unique);
       const isLate = Number(n) < (highest.get(sender) ?? -1);
-      // Only what a dead collector had in its hands may come late, for it was taken back after that time.
+      // Only what a dead or hung collector had in its hands may come late, for it was taken back after that time.
       if (isLate && Number(at) - (sentAt.get(unique) ?? 0) < ORPHANED_HERE)
         wrong.push(`${unique}, number ${n} of ${sender}, was shown after number ${highest.get(sender)}`);
       if (!isLate) highest.set(sender, Number(n));

@@ -7,6 +7,9 @@ export const BOXES = [...ORDERED, SHARED];
 /** A letter that lies unmarked in cur/ for so many ms is taken back here. */
 export const ORPHANED_HERE = 5000;
 
+/** One event in so many is no kill: a collector hangs for longer than that. */
+export const HANG_EACH = 40;
+
 /** Numbers in [0, 1) that a seed repeats (mulberry32). */
 export function random(seed) {
   let a = seed >>> 0;

@@ -1,6 +1,7 @@
 // `npm run chaos -- --messages 100000 --seed 1`: senders, collectors, sweepers and sessions as real processes on one
-// home, one killed with SIGKILL every few milliseconds and started again. At the end the checker reads the disk.
-// The seed repeats what is sent, and who is killed after which pause.
+// home, one killed with SIGKILL every few milliseconds and started again; now and then a collector hangs (SIGSTOP) for
+// longer than what it holds stays its own. At the end the checker reads the disk. The seed repeats what is sent, and who
+// is killed or stopped after which pause.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,7 +11,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { check } from "./check.mjs";
-import { BOXES, ORDERED, ORPHANED_HERE, random, SHARED } from "./plan.mjs";
+import { BOXES, HANG_EACH, ORDERED, ORPHANED_HERE, random, SHARED } from "./plan.mjs";
 
 const { values } = parseArgs({
   options: { messages: { type: "string", default: "10000" }, seed: { type: "string" }, keep: { type: "boolean" } },
@@ -29,6 +30,7 @@ for (const id of BOXES) makeMailbox(mailbox(id));
 
 const said = [];
 const killed = new Set();
+const hung = new Set();
 let acknowledged = 0;
 let started = 0;
 const next = new Map();
@@ -73,14 +75,28 @@ const kill = async (one) => {
   await one.ended;
 };
 
+const hang = async ({ by, child }) => {
+  hung.add(by);
+  child.kill("SIGSTOP");
+  await pause(ORPHANED_HERE + 1000);
+  child.kill("SIGCONT");
+};
+
 const began = Date.now();
-while (acknowledged < messages) {
+const hanging = [];
+for (let round = 0; acknowledged < messages; round++) {
   await pause(20 + chance() * 150);
   const at = Math.floor(chance() * crew.length);
+  if (round % HANG_EACH === 3) {
+    const collectors = crew.filter(({ role }) => role === "collector");
+    hanging.push(hang(collectors[Math.floor(chance() * collectors.length)]));
+    continue;
+  }
   await kill(crew[at]);
   crew[at] = start(crew[at].role, crew[at].name);
 }
 const kills = killed.size;
+await Promise.all(hanging);
 for (const one of crew) if (one.role !== "collector") await kill(one);
 // What the dead had in their hands comes back after its time; the collectors that live show it.
 const unread = () => BOXES.flatMap((id) => [...recover(mailbox(id), ORPHANED_HERE), ...listNew(mailbox(id))]).length;
@@ -90,13 +106,13 @@ await pause(500);
 for (const one of crew) if (one.role === "collector") await kill(one);
 // Who comes next gets the lock, whoever died with it.
 await joinMesh({ pid: process.pid, cwd: folder, name: "next" });
-const found = check(home, said, killed);
+const found = check(home, said, new Set([...killed, ...hung]));
 for (const sentence of found.wrong.slice(0, 20)) console.error(sentence);
 if (found.wrong.length > 20) console.error(`and ${found.wrong.length - 20} more`);
 if (values.keep) console.log(`kept: ${home}`);
 else rmSync(folder, { recursive: true, force: true });
 console.log(
   `${found.acknowledged} acknowledged, ${found.lost} lost, ${found.torn} torn, ${found.wrong.length} wrong in all, ` +
-    `${found.twice} shown twice, ${found.unexcused} of them not beside a kill; ${kills} kills in ${Math.round((Date.now() - began) / 1000)} s, seed ${seed}`,
+    `${found.twice} shown twice, ${found.unexcused} of them not beside a kill or a hang; ${kills} kills, ${hung.size} hangs in ${Math.round((Date.now() - began) / 1000)} s, seed ${seed}`,
 );
 process.exitCode = found.wrong.length ? 1 : 0;

@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { finish, standIn } from "../claude/stand-in.ts";
 import { letter } from "../mesh/temp-mesh.ts";
@@ -16,13 +17,13 @@ interface Check {
 }
 
 /** A home with a claude of this version on PATH. */
-function withClaude(version = "2.1.329"): TempHome & { doctor(...args: string[]): ReturnType<TempHome["run"]> } {
+function withClaude(version = "2.1.329") {
   const home = tempHome();
   const claude = join(home.folder("bin"), "claude");
   writeFileSync(claude, `#!/bin/sh\necho '${version} (Claude Code)'\n`, { mode: 0o755 });
   const env = { PATH: `${home.path("bin")}:${dirname(process.execPath)}:/usr/bin:/bin` };
   const doctor = (...args: string[]) => home.run(["doctor", ...args], { env, cwd: home.home, timeout: 30_000 });
-  return { ...home, doctor };
+  return { ...home, env, doctor };
 }
 
 /** What doctor finds wrong. */
@@ -53,6 +54,10 @@ describe("where all is well", () => {
     expect(stdout).toMatch(/^ok {2}terminal: a program ran in a terminal of ours$/m);
     expect(stdout).toMatch(/^ok {2}claude: 2\.1\.329, has the bells watcher, inbox, supervisor, hooks$/m);
     expect(stdout).toMatch(/^ok {2}bell hooks: a test message went through/m);
+    expect(stdout).toMatch(/^ok {2}bell inbox: a post came out of a socket of ours$/m);
+    expect(stdout).toMatch(/^ok {2}trust: .* is not trusted yet/m);
+    if (process.platform === "linux")
+      expect(stdout).toMatch(/^ok {2}inotify: \d+ of \d+ instances and \d+ of \d+ watches are in use$/m);
     expect(stdout).toMatch(/^ok {2}bell watcher: FileChanged, run by hand, wakes/m);
     expect(stdout).toMatch(new RegExp(`^ok {2}session api \\(${api.id}\\): idle, would be reached by watcher$`, "m"));
   });
@@ -117,6 +122,12 @@ describe("finds", () => {
       /peers\.lock/,
     ],
     [
+      "a session link that leads nowhere",
+      (h) => symlinkSync("../inbox/goneaway", h.path(".claudemesh", "sessions", "s-gone")),
+      "stale files",
+      /sessions\/s-gone/,
+    ],
+    [
       "a system that has no watches left",
       (h) =>
         writeFileSync(
@@ -128,6 +139,27 @@ describe("finds", () => {
       /no watch left/,
     ],
   ];
+  it("a project with our plugin that is not trusted; a trusted folder above it is enough", async () => {
+    const home = withClaude();
+    const cwd = home.folder("work");
+    mkdirSync(join(cwd, ".claude", "skills"), { recursive: true });
+    symlinkSync(
+      fileURLToPath(new URL("../../bin/plugin", import.meta.url)),
+      join(cwd, ".claude", "skills", "claudemesh"),
+    );
+    const trust = async () => {
+      const { stdout } = await home.run(["doctor", "--json"], { env: home.env, cwd, timeout: 30_000 });
+      return (JSON.parse(stdout) as Check[]).find(({ check }) => check === "trust");
+    };
+    expect(await trust()).toMatchObject({
+      ok: false,
+      detail: `${cwd} is not trusted, so the plugin of this project does not run`,
+    });
+    const projects = { [home.home]: { hasTrustDialogAccepted: true } };
+    writeFileSync(home.path(".claude.json"), JSON.stringify({ projects }));
+    expect(await trust()).toMatchObject({ ok: true, detail: `${cwd} is trusted` });
+  });
+
   it.each(cases)("%s, and says what to do", async (_, spoil, check, detail) => {
     const home = withClaude();
     const api = await standIn(home);
