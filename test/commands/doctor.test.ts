@@ -51,7 +51,7 @@ describe("where all is well", () => {
     expect([code, stderr], stdout).toEqual([0, ""]);
     expect(tree()).toEqual(before);
     expect(stdout).not.toMatch(/^!!/m);
-    expect(stdout).toMatch(/^ok {2}terminal: a program ran in a terminal of ours$/m);
+    expect(stdout).toMatch(/^ok {2}bell supervisor: typed into a terminal of ours, and came out there$/m);
     expect(stdout).toMatch(/^ok {2}claude: 2\.1\.329, has the bells watcher, inbox, supervisor, hooks$/m);
     expect(stdout).toMatch(/^ok {2}bell hooks: a test message went through/m);
     expect(stdout).toMatch(/^ok {2}bell inbox: a post came out of a socket of ours$/m);
