@@ -84,13 +84,14 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
       peer.previous_sessions = [...peer.previous_sessions.filter((s) => s !== old), old].slice(-50);
     makeMailbox(mailbox(peer.id));
     replaceFile(peerFile(peer.id), `${JSON.stringify(peer, null, 2)}\n`);
+    // Before the link by which a prompt's hook, which may run beside the start's, finds the mailbox: it gives up at an empty one.
+    inheritQueued(peer);
     replaceFile(join(mailbox(peer.id), "place"), `${placeOf(peer)}\n`);
     beat(peer.id);
     const all = [...peers.filter((p) => p.id !== peer.id), peer];
     linkSession(peer.session_id, all);
     if (old !== peer.session_id) linkSession(old, all);
     publish(all);
-    inheritQueued(peer);
     if (!same) log("join", peer.id, peer.name, `pid=${peer.pid}`, heir ? "resumed" : "new");
     return peer;
   });

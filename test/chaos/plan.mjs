@@ -8,7 +8,7 @@ export const BOXES = [...ORDERED, SHARED];
 export const ORPHANED_HERE = 5000;
 
 /** One event in so many is no kill: a collector hangs for longer than that. */
-export const HANG_EACH = 40;
+export const HANG_EACH = 200;
 
 /** Numbers in [0, 1) that a seed repeats (mulberry32). */
 export function random(seed) {
