@@ -10,10 +10,10 @@ import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { bellOf as bellFile, collect, curPath, locate, mark, recover, ring } from "../mesh/maildir.ts";
 import { oweAnswer, remindOf } from "../mesh/owed.ts";
-import { type Peer, peerOfProcess } from "../mesh/peers.ts";
+import { isLinked, type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
-import { commandOf } from "../mesh/process.ts";
-import { isWaking, type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
+import { commandOf, isRunning } from "../mesh/process.ts";
+import { isOnItsWay, isWaking, type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
 import {
   CONTEXT_LIMIT,
@@ -85,7 +85,9 @@ const output = (hookEventName: string, fields: Record<string, unknown>) => ({
 /** The peer of this claude, joined or brought up to date if it carries another session than we knew. */
 async function registered(event: string, pid: number, input: HookInput): Promise<Peer> {
   const known = peerOfProcess(pid, input.session_id);
-  if (known && event !== "SessionStart" && known.session_id === input.session_id) return known;
+  // The link is the last that a join makes: until then the start's hook, which may run beside this one, is at it.
+  const isJoined = known && known.session_id === input.session_id && isLinked(known);
+  if (isJoined && event !== "SessionStart") return known;
   return joinMesh(arrivalOf(pid, input));
 }
 
@@ -136,6 +138,7 @@ async function userPromptSubmit(peer: Peer, prompt: string): Promise<HookOutput>
     log("repeat-blocked", peer.id, ...names);
     return { json: { decision: "block", reason: "claudemesh: this mail has already been shown to this session." } };
   }
+  await takenBack(peer);
   const arrived = names.flatMap((unique) => readSeen(peer.id, `${unique}:2,S`) ?? []);
   const handed = await hand("UserPromptSubmit", peer, () => true, { arrived, held });
   if (!handed.shown && !inPrompt.length && isNotice(prompt)) {
@@ -162,6 +165,16 @@ function confirm(peer: Peer, unique: string): "first" | "again" | "unknown" {
     if (mark(box, unique, "S")) return "first";
   }
   return "unknown";
+}
+
+/** How long, in ms, the supervisor gets to put back what it was about to type when another prompt came first. */
+const TAKE_BACK = 1000;
+
+/** Waits until nothing is on its way from the supervisor any more, so that this prompt has the mail. */
+async function takenBack(peer: Peer): Promise<void> {
+  if (!peer.supervisor || !isRunning(peer.supervisor) || expectsInbox(peer)) return;
+  const end = performance.now() + TAKE_BACK;
+  while (isOnItsWay(peer.id) && performance.now() < end) await pause(20);
 }
 
 /** The letters that the supervisor holds for the notice it typed. */

@@ -13,7 +13,7 @@ import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { oneAtATime } from "../mesh/watch.ts";
 import { post } from "./inbox-socket.ts";
 import { BODY_LIMIT, frameLength, frames, notice, senders } from "./prompt.ts";
-import { sessionOf, stateOf } from "./session.ts";
+import { isOpening, sessionOf, stateOf } from "./session.ts";
 
 // Every wait here is counted by performance.now(): the other clock may be set back by an hour.
 
@@ -58,6 +58,7 @@ export interface Ringer {
 /** A ringer for one session; `look` is called at every change of its mailbox or of its session file. */
 export function createRinger(id: string, push?: (line: string) => Promise<void>): Ringer {
   let stopped = false;
+  let begun = false;
   let lastPost = -PACE;
   let mistrustedUntil = 0;
   let unheardUntil = 0;
@@ -66,7 +67,15 @@ export function createRinger(id: string, push?: (line: string) => Promise<void>)
 
   async function round(): Promise<void> {
     const peer = readPeer(id);
-    if (!peer || stateOf(peer).state !== "idle") return;
+    if (!peer) return;
+    if (stateOf(peer).state !== "idle") {
+      begun = true;
+      return;
+    }
+    if (!begun && isOpening(peer)) {
+      setTimeout(look, 500).unref();
+      return;
+    }
     const { letters, unready } = peek(id);
     if (unready) setTimeout(look, STILL).unref();
     if (!letters.some(isWaking)) {

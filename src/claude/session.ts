@@ -9,7 +9,7 @@ import { type Bell, safeConfig } from "../mesh/config.ts";
 import { readJsonObject } from "../mesh/files.ts";
 import { mailbox } from "../mesh/home.ts";
 import { isAlive, isLocal, listPeers, type Peer, peerOfProcess } from "../mesh/peers.ts";
-import { ancestors, commandOf, environmentOf, isRunning, startedAt } from "../mesh/process.ts";
+import { ancestors, argumentsOf, commandOf, environmentOf, isRunning, startedAt } from "../mesh/process.ts";
 
 /** Claude Code's own folder: CLAUDE_CONFIG_DIR moves it. */
 export const claudeDir = () => process.env.CLAUDE_CONFIG_DIR || join(homedir(), ".claude");
@@ -143,6 +143,21 @@ function isClaude(pid: number): boolean {
 export function hasChannel(pid: number): boolean {
   const [, ...words] = commandOf(pid).split(/ (?=--(?:dangerously-load-development-)?channels\b)/);
   return words.some((word) => /\b(server:claudemesh|plugin:claudemesh)\b/.test(word.split(/ (?=--)/)[0] ?? ""));
+}
+
+/** How long, in ms, after its start a session may take to begin with the prompt that it was given. */
+const OPENING = 5000;
+/** Options without a value, after which a word of its own is a prompt; any other may have it for its value. */
+const BARE_OPTION =
+  /^(--[\w-]+=.*|-c|--continue|--fork-session|--ide|--verbose|--(allow-)?dangerously-skip-permissions)$/s;
+
+/** True if a session, as far as its command line tells, is about to begin with a prompt of its own: mail goes in with that. */
+export function isOpening({ pid, started_at }: Peer): boolean {
+  const age = Date.now() - Date.parse(started_at);
+  if (age < 0 || age > OPENING) return false;
+  const [program = "", ...words] = argumentsOf(pid);
+  const given = basename(program) === "claude" ? words : words.slice(1);
+  return given.some((word, i) => !/^(-|$)/.test(word) && !/^-/.test((given[i - 1] ?? "").replace(BARE_OPTION, "")));
 }
 
 /** True for a claude that must not register: one started inside another's Bash tool, or a pre-warmed spare. */

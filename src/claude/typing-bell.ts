@@ -12,8 +12,12 @@ import { CONTEXT_LIMIT, frame, frameLength, notice, SENTINEL, shortFrame, summar
 import { confirmed, type Ringer, unpost } from "./ringer.ts";
 import { expectsInbox, stateOf } from "./session.ts";
 
-/** Types a prompt; `begin` is called when the way is clear, false from it calls it off. */
-export type Type = (text: string, begin?: () => boolean) => Promise<"entered" | "not clear" | "withdrawn">;
+/** Types a prompt; `begin` is called when the way is clear, false from it calls it off; `withdraw` once Enter is out of the question. */
+export type Type = (
+  text: string,
+  begin?: () => boolean,
+  withdraw?: () => void,
+) => Promise<"entered" | "not clear" | "withdrawn">;
 
 /** How long, in ms, the inbox socket gets before typing is tried in its place. */
 const BETTER_FIRST = 6000;
@@ -80,18 +84,21 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
   async function hold(text: string, letters: Letter[], post: (names: string[]) => void): Promise<boolean> {
     let taken: Letter[] = [];
     let typed: Awaited<ReturnType<Type>> = "not clear";
+    // At once, not when the paste has been cut: a prompt of the user's may be under way, and take them along.
+    const putBack = () => unpost(id, taken.splice(0));
+    const begin = () => {
+      taken = take(id, ({ unique }) => letters.some((l) => l.unique === unique));
+      // Less than was announced: another bell was quicker with the rest.
+      if (taken.length !== letters.length) return false;
+      post(taken.map(({ unique }) => unique));
+      return true;
+    };
     try {
-      typed = await type(text, () => {
-        taken = take(id, ({ unique }) => letters.some((l) => l.unique === unique));
-        // Less than was announced: another bell was quicker with the rest.
-        if (taken.length !== letters.length) return false;
-        post(taken.map(({ unique }) => unique));
-        return true;
-      });
+      typed = await type(text, begin, putBack);
     } finally {
-      if (typed !== "entered") unpost(id, taken);
+      if (typed !== "entered") putBack();
     }
-    if (typed !== "not clear") log("typed", id, typed, ...taken.map(({ unique }) => unique));
+    if (typed !== "not clear") log("typed", id, typed, ...letters.map(({ unique }) => unique));
     return typed === "entered" && confirmed(id, taken);
   }
 

@@ -125,10 +125,15 @@ export function beat(id: string): void {
 export function peerOfProcess(pid: number, sessionId?: string): Peer | undefined {
   const started = startedAt(pid);
   const isIt = (peer: Peer | undefined) => peer?.pid === pid && peer.pid_started === started && isLocal(peer);
-  const linked =
-    sessionId && isSafeName(sessionId)
-      ? ignore(["ENOENT", "EINVAL"], () => basename(readlinkSync(sessionLink(sessionId))))
-      : undefined;
+  const linked = linkedTo(sessionId);
   const first = linked ? readPeer(linked) : undefined;
   return isIt(first) ? first : listPeers().find(isIt);
+}
+
+/** True if the hooks of the peer's session find its mailbox by their session's id. */
+export const isLinked = (peer: Peer): boolean => linkedTo(peer.session_id) === peer.id;
+
+function linkedTo(sessionId: string | undefined): string | undefined {
+  if (!sessionId || !isSafeName(sessionId)) return undefined;
+  return ignore(["ENOENT", "EINVAL"], () => basename(readlinkSync(sessionLink(sessionId))));
 }

@@ -43,12 +43,15 @@ export function* ancestors(pid: number = process.pid): Generator<number> {
   for (let p = parentOf(pid), depth = 0; p !== undefined && depth < 64; p = parentOf(p), depth++) yield p;
 }
 
-/** The command line, arguments separated by spaces; empty if it can't be read. */
-export function commandOf(pid: number): string {
-  if (!onLinux) return ps(pid, "command") ?? "";
+/** The command line, the program first; outside Linux cut at every space. Empty if it can't be read. */
+export function argumentsOf(pid: number): string[] {
+  if (!onLinux) return (ps(pid, "command") ?? "").split(" ").filter(Boolean);
   const text = ignore(["ENOENT", "ESRCH", "EACCES"], () => readFileSync(`/proc/${pid}/cmdline`, "utf8"));
-  return (text ?? "").split("\0").join(" ").trim();
+  return (text ?? "").split("\0").slice(0, -1);
 }
+
+/** The command line, arguments separated by spaces; empty if it can't be read. */
+export const commandOf = (pid: number): string => argumentsOf(pid).join(" ").trim();
 
 /** One variable of a process's own environment; undefined if unset or unreadable (always so outside Linux). */
 export function environmentOf(pid: number, name: string): string | undefined {

@@ -131,6 +131,13 @@ const sendersAhead = (id: string) =>
       .map(senderOf),
   );
 
+/** True while a bell holds a letter that no hook has seen. */
+export const isOnItsWay = (id: string): boolean =>
+  postedNames(id).some((unique) => {
+    const place = locate(mailbox(id), unique);
+    return place?.at === "cur" && place.flags === "";
+  });
+
 /** Collects the answer to `question` (a unique name), or the bounce of it, for the one who waits for it. */
 export function takeAnswer(id: string, question: string): Letter | undefined {
   const box = mailbox(id);

@@ -11,7 +11,7 @@ export type TypistOptions<Screen> = {
   write(data: Buffer | string): void;
   /** The screen after all output so far; undefined if it can't be known. */
   screen(): Promise<Screen | undefined>;
-  /** The caller's own view: idle and at the prompt. Asked before the paste and again before Enter. */
+  /** The caller's own view: idle and at the prompt. Asked before the paste, all along after it, and before Enter. */
   allClear(): boolean | Promise<boolean>;
   /** `empty prompt`: typing may begin. `draft`: a box with text in it, which Ctrl-U cuts. Anything else: hands off. */
   judge(screen: Screen): "empty prompt" | "draft" | "other";
@@ -28,9 +28,10 @@ export type Typed = "entered" | "not clear" | "withdrawn";
 export type Typist = {
   /**
    * Types one prompt. `begin` is called when the way is clear, just before the paste; false from it means not to.
+   * `withdraw` is called as soon as it is certain that Enter will not follow, before the paste is cut.
    * Throws MeshError FAILED for a text that would not be taken as a prompt. One at a time.
    */
-  type(text: string, begin?: () => boolean): Promise<Typed>;
+  type(text: string, begin?: () => boolean, withdraw?: () => void): Promise<Typed>;
   /** To be called with each piece of the user's input; true if it is held back, to be written when typing is done. */
   sawInput(chunk: Buffer): boolean;
   /** To be called after each piece of output has gone to the screen model. */
@@ -91,13 +92,13 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
         resolve();
       };
     });
-  /** Looks at the screen at each piece of output until `is` holds; undefined after `ms`, or once a key has come. */
-  const until = async (ms: number, is: (now: Screen) => boolean, heedKeys = true): Promise<Screen | undefined> => {
+  /** Looks at the screen at each piece of output until `is` holds; undefined after `ms`, or if the way is not clear. */
+  const until = async (ms: number, is: (now: Screen) => boolean, entered = false): Promise<Screen | undefined> => {
     for (const deadline = performance.now() + ms; ; ) {
       const now = await screen();
       if (now !== undefined && is(now)) return now;
       const rest = deadline - performance.now();
-      if (rest <= 0 || isOver || (heedKeys && isDisturbed)) return undefined;
+      if (rest <= 0 || isOver || (!entered && (isDisturbed || !(await allClear())))) return undefined;
       await something(Math.min(rest, FRAME_MS));
     }
   };
@@ -130,10 +131,10 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     const now = await screen();
     if (now === undefined || !showsPasted(before, now, text) || isDisturbed || isOver) return false;
     write("\r");
-    return (await until(patience, (after) => judge(after) !== "draft", false)) !== undefined;
+    return (await until(patience, (after) => judge(after) !== "draft", true)) !== undefined;
   };
 
-  const tryTyping = async (text: string, begin: () => boolean): Promise<Typed> => {
+  const tryTyping = async (text: string, begin: () => boolean, withdraw: () => void): Promise<Typed> => {
     if (!isQuiet() || !(await allClear())) return "not clear";
     const stale = left;
     if (stale && (await until(0, (now) => showsPasted(stale.before, now, stale.text))) && isQuiet()) {
@@ -146,12 +147,13 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     left = undefined;
     if (await enter(before, text)) return "entered";
     left = { text, before };
+    withdraw();
     await cut();
     return "withdrawn";
   };
 
   return {
-    async type(text, begin = () => true) {
+    async type(text, begin = () => true, withdraw = () => {}) {
       const clean = cleanPaste(text);
       if (clean === "" || SPECIAL.test(clean))
         throw new MeshError("FAILED", `can't type '${clean.slice(0, 20)}': it is no prompt`, "begin with a plain word");
@@ -159,7 +161,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       isBusy = true;
       isDisturbed = false;
       try {
-        return await tryTyping(clean, begin);
+        return await tryTyping(clean, begin, withdraw);
       } finally {
         release();
         isBusy = false;

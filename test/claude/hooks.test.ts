@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { CONTEXT_LIMIT, framedNames } from "../../src/claude/prompt.ts";
@@ -224,6 +225,32 @@ describe("UserPromptSubmit", () => {
     const late = await api.hook("UserPromptSubmit", { prompt: frameOf(first) });
     expect(framedNames(context(late))).toEqual([second]);
     expect(api.room("cur")).toEqual([first, second, other].map(seen));
+  });
+
+  it("has with it what the supervisor takes back because this prompt came first", async () => {
+    const api = await standIn(tempHome(), "api", { env: { CLAUDEMESH_SUPERVISOR: String(process.pid) } });
+    const { putBack } = await import("../../src/mesh/maildir.ts");
+    const held = await collected(api);
+    posted(api, held);
+    const later = letter(api.box, { body: "the second" });
+    const ended = api.hook("UserPromptSubmit", { prompt: "what the session was started with" });
+    // Time enough for a hook that does not wait to be over.
+    await Promise.race([ended, pause(300)]);
+    rmSync(join(api.box, "posted", held));
+    putBack(api.box, held);
+    expect(framedNames(context(await ended))).toEqual([held, later]);
+    expect(api.room("cur")).toEqual([held, later].map(seen));
+  });
+
+  it("waits for a start's hook that has not yet fetched the mail that waited under the name", async () => {
+    const home = tempHome();
+    const api = await standIn(home);
+    const { makeMailbox } = await import("../../src/mesh/maildir.ts");
+    // As it is between the peer file, which makes the session known, and the link, which says that it has joined.
+    rmSync(home.path(".claudemesh", "sessions", api.sessionId));
+    makeMailbox(home.path(".claudemesh", "inbox", "@api"));
+    const unique = letter(home.path(".claudemesh", "inbox", "@api"));
+    expect(framedNames(context(await api.hook("UserPromptSubmit")))).toEqual([unique]);
   });
 
   it("attaches to the watcher's notice what the supervisor holds for a notice of its own, oldest first", async () => {

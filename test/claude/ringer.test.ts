@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { post } from "../../src/claude/inbox-socket.ts";
 import { framedNames, isFramed } from "../../src/claude/prompt.ts";
@@ -75,6 +76,31 @@ describe("the ringer of an idle session", () => {
     expect(api.room("cur").sort()).toEqual([low, ...all].map((unique) => `${unique}:2,S`).sort());
     expect(api.room("posted")).toEqual([]);
     expect(posts).toHaveLength(1);
+  });
+
+  it("lets a session that was started with a prompt begin with that, and posts what is left then", async () => {
+    const home = tempHome();
+    vi.stubEnv("CLAUDEMESH_HOME", home.path(".claudemesh"));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { path, posts } = await inbox(home);
+    writeFileSync(home.path("claude"), "#!/bin/sh\nexec 3<&0\nread -r _ <&3\n", { mode: 0o755 });
+    const { pid = 0 } = home.start(home.path("claude"), ["begin with this"]);
+    const api = await standIn(home, "api", { pid, session: { messagingSocketPath: path } });
+    const ringer = createRinger(api.id);
+    const unique = letter(api.box);
+    ringer.look();
+    // Time enough for a ringer that does not wait to have taken it.
+    await pause(300);
+    expect(api.room("new")).toEqual([unique]);
+    api.says("busy");
+    ringer.look();
+    await pause(0);
+    api.says("idle");
+    ringer.look();
+    await until(() => posts.length, "a post");
+    await shows(api, posts[0] ?? "");
+    await ringer.stop();
+    expect(framedNames(posts[0] ?? "")).toEqual([unique]);
   });
 
   it("posts in one batch what came within a second of the last", async () => {

@@ -44,9 +44,9 @@ describe.each(versions)("mail sent with --queue, before any session of %s", (ver
     await receiptIs(note.message_id, "seen");
     await mate.waitStatus("idle");
     const opening = newestText(api.turns(mate.id())[0] as never);
-    // A bell may have been quicker than the prompt, and have the task: that is then a prompt of its own.
+    // A bell may have been quicker than the prompt, which then comes after it.
     expect(timesShown(api, "begin with this")).toBe(1);
-    expect(opening).toMatch(/begin with this|a task that waits for a start/);
+    expect(opening).toContain("a task that waits for a start");
     expect(opening).toContain("a note that waits for a start");
     expect(timesShown(api, "a task that waits for a start")).toBe(1);
     expect(timesShown(api, "a note that waits for a start")).toBe(1);

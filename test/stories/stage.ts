@@ -130,6 +130,9 @@ export async function stage(
 ): Promise<Stage> {
   const binary = await claudeBinary(version);
   const home = tempHome();
+  onTestFinished(({ task }) => {
+    if (task.result?.state === "fail") console.error(readFileSync(home.path(".claudemesh", "log"), "utf8"));
+  });
   const bin = home.folder("bin");
   symlinkSync(binary, join(bin, "claude"));
   const api = await startFakeApi();

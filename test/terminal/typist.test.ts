@@ -191,6 +191,19 @@ describe("a paste is withdrawn, and Enter never pressed,", () => {
     expect(submitted()).toEqual([]);
   });
 
+  it("when the session begins something else before the paste shows, and that is said before it is cut", async () => {
+    const answers = [true];
+    const { typist, submitted, written } = await start({ onPaste: "slow", allClear: () => answers.shift() ?? false });
+    let before: string[] = [];
+    const withdraw = () => {
+      before = [...written];
+    };
+    expect(await typist.type("mail", () => true, withdraw)).toBe("withdrawn");
+    expect(before).toEqual(["\x1b[200~mail\x1b[201~"]);
+    expect(written).not.toContain("\r");
+    expect(submitted()).toEqual([]);
+  });
+
   it("when the user presses a key, which waits and comes after it", async () => {
     const session: Session = await start({
       afterPaste() {
