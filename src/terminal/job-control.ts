@@ -1,4 +1,5 @@
-// Ctrl-Z: when the program has suspended itself, the supervisor stops too, and both go on at `fg`.
+// Ctrl-Z: when the program has suspended itself, the supervisor stops too, and both go on at `fg`. A SIGTSTP sent to the
+// supervisor is handed on as a Ctrl-Z, so that the program leaves the screen in order.
 // Invariant: nothing is looked at and no timer runs but for a moment after a Ctrl-Z or a death or stop of the child.
 
 import { execFileSync } from "node:child_process";
@@ -29,28 +30,41 @@ const SETTLED_MS = 60;
 export function startJobControl(options: {
   pid: number;
   modes: Modes;
+  write: (data: string) => void;
   raw: (on: boolean) => void;
   resumed: () => void;
 }): JobControl {
-  const { pid, modes, raw, resumed } = options;
+  const { pid, modes, write, raw, resumed } = options;
   let lookUntil = 0;
   let suspended = false;
+  /** Until when a stop of the program's own may still come that was meant for the suspension that is over. */
+  let overdue = 0;
   let timer: NodeJS.Timeout | undefined;
+  let giveUp: NodeJS.Timeout | undefined;
 
   const goOn = () => {
     clearTimeout(timer);
     // Off and on: a shell may have changed the terminal behind our back.
     raw(false);
     raw(true);
+    // Here we may be twice, by SIGCONT and by the timer.
+    process.off("SIGTSTP", asked).on("SIGTSTP", asked);
     resumed();
     if (suspended || isStopped(pid)) signalGroup(pid, "SIGCONT");
+    if (suspended && overdue > 0) overdue = performance.now() + LOOK_FOR_MS;
     suspended = false;
   };
   const suspend = () => {
     suspended = true;
     lookUntil = 0;
+    // A look that is still to come would stop us again after `fg`.
+    clearTimeout(timer);
+    clearTimeout(giveUp);
+    // It may not have come to stop itself yet, on a busy machine.
+    overdue = isStopped(pid) ? 0 : Number.POSITIVE_INFINITY;
     signalGroup(pid, "SIGSTOP");
     raw(false);
+    process.off("SIGTSTP", asked);
     // To the whole group, as the terminal's own Ctrl-Z does: npx or a script may stand between us and the shell.
     process.kill(0, "SIGTSTP");
     // Here it stops; `fg` sends SIGCONT. In an orphaned group of our own (no shell to go back to) it never stopped.
@@ -65,23 +79,38 @@ export function startJobControl(options: {
   };
   // Elsewhere than on Linux looking costs a process, whose own end would be the next SIGCHLD.
   const look = () => {
-    if (!suspended && process.platform === "linux" && isStopped(pid)) suspend();
+    if (suspended || process.platform !== "linux" || !isStopped(pid)) return;
+    if (performance.now() > overdue) return suspend();
+    overdue = 0;
+    signalGroup(pid, "SIGCONT");
   };
 
-  process.on("SIGCHLD", look).on("SIGCONT", goOn);
+  const sawCtrlZ = () => {
+    // Modes that were off before say nothing about a stop: then only state T counts.
+    lookUntil = modes.any() ? performance.now() + LOOK_FOR_MS : 0;
+    lookSoon();
+  };
+  const asked = () => {
+    if (suspended) return;
+    write("\x1a");
+    sawCtrlZ();
+    clearTimeout(giveUp);
+    // One that knows no Ctrl-Z is stopped all the same.
+    giveUp = setTimeout(() => suspended || suspend(), LOOK_FOR_MS);
+  };
+
+  process.on("SIGCHLD", look).on("SIGCONT", goOn).on("SIGTSTP", asked);
   return {
     sawInput(chunk) {
-      if (suspended || !CTRL_Z.test(chunk.toString("latin1"))) return;
-      // Modes that were off before say nothing about a stop: then only state T counts.
-      lookUntil = modes.any() ? performance.now() + LOOK_FOR_MS : 0;
-      lookSoon();
+      if (!suspended && CTRL_Z.test(chunk.toString("latin1"))) sawCtrlZ();
     },
     sawOutput() {
       if (lookUntil > 0 && !suspended && !modes.any()) lookSoon();
     },
     stop() {
       clearTimeout(timer);
-      process.off("SIGCHLD", look).off("SIGCONT", goOn);
+      clearTimeout(giveUp);
+      process.off("SIGCHLD", look).off("SIGCONT", goOn).off("SIGTSTP", asked);
     },
   };
 }

@@ -6,6 +6,8 @@ const ON_BY_DEFAULT = new Set([7, 25]);
 const ALTERNATE_SCREEN = new Set([47, 1047, 1049]);
 /** Cursor blink and save-cursor have no state worth putting back. */
 const IGNORED = new Set([12, 1048]);
+/** Synchronized output: on and off again with each frame. */
+const FRAME = 2026;
 /** `ESC [ <mark> <numbers> <final>`: private modes (?), and the keyboard protocols (> < =). */
 const SEQUENCE = /\x1b\[([?<>=])([0-9;]*)([a-zA-Z])/g;
 const UNFINISHED = /\x1b(\[([?<>=][0-9;]*)?)?$/;
@@ -16,6 +18,8 @@ export type Modes = {
   see(chunk: Buffer): void;
   /** True while any mode is changed. */
   any(): boolean;
+  /** How many changes of a mode have been seen, without those that bracket each frame. */
+  changes(): number;
   /** The bytes that put everything back; empty if nothing is to be put back. Keyboard first: it is per screen. */
   undo(): string;
 };
@@ -26,8 +30,10 @@ export function createModes(): Modes {
   let flagged = false;
   let otherKeys = false;
   let tail = "";
+  let changes = 0;
 
   const note = (mark: string, numbers: string, final: string) => {
+    if (numbers !== String(FRAME)) changes++;
     if (mark === "?" && (final === "h" || final === "l")) {
       for (const mode of numbers.split(";").map(Number)) {
         if (IGNORED.has(mode)) continue;
@@ -50,6 +56,7 @@ export function createModes(): Modes {
       for (const [, mark = "", numbers = "", final = ""] of text.matchAll(SEQUENCE)) note(mark, numbers, final);
       tail = UNFINISHED.exec(text.slice(-LONGEST))?.[0] ?? "";
     },
+    changes: () => changes,
     any: () => changed.size > 0 || pushed > 0 || flagged || otherKeys,
     undo() {
       let bytes = pushed > 0 ? `\x1b[<${pushed}u` : "";

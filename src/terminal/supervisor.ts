@@ -4,6 +4,7 @@
 
 import { spawnSync } from "node:child_process";
 import { ignore } from "../errors.ts";
+import { createGuard } from "./guard.ts";
 import { hasEnded, startJobControl } from "./job-control.ts";
 import { createModes } from "./modes.ts";
 import { type Ending, type LoadNodePty, openPty, type Program, type Size } from "./pty.ts";
@@ -55,6 +56,7 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
   const { stdin, stdout } = process;
   const pty = await openPty(options, terminalSize(), load);
   const modes = createModes();
+  const guard = createGuard(modes);
   let lastOutput = Number.NEGATIVE_INFINITY;
   let hungUp = false;
   let ended = false;
@@ -75,7 +77,7 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
     onResize?.(terminalSize());
     pty.resize(terminalSize());
   };
-  const job = startJobControl({ pid: pty.pid, modes, raw: setRaw, resumed: resize });
+  const job = startJobControl({ pid: pty.pid, modes, write: pty.write, raw: setRaw, resumed: resize });
 
   const input = (chunk: Buffer) => {
     if (!onInput?.(chunk)) pty.write(chunk);
@@ -83,6 +85,7 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
   };
   // Leaving by an exception or process.exit: modes the program had on would stay on for the shell.
   const leave = () => {
+    guard.stop();
     if (!ended) stdout.write(modes.undo());
     setRaw(false);
   };
@@ -122,11 +125,13 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
     }
     onOutput?.(chunk);
     job.sawOutput();
+    guard.sawOutput();
   });
 
   const finish = async (ending: Ending) => {
     ended = true;
     job.stop();
+    guard.stop();
     const last = ending.signal > 0 ? `${modes.undo()}\x1b[0m` : "";
     if (!hungUp) await new Promise<void>((done) => stdout.write(last, () => done()));
     setRaw(false);

@@ -39,6 +39,17 @@ describe("the modes a program leaves on", () => {
     expect(undo("\x1b[>1", "u", "\x1b[>1u", "\x1b[<u")).toBe("\x1b[<1u");
   });
 
+  it("change with each one that lasts, not with those that bracket a frame", () => {
+    const modes = createModes();
+    const changesBy = (output: string) => {
+      const before = modes.changes();
+      modes.see(Buffer.from(output));
+      return modes.changes() - before;
+    };
+    expect(changesBy("\x1b[?2026hframe\x1b[?2026l")).toBe(0);
+    expect(changesBy("\x1b[?1049h")).toBe(1);
+  });
+
   it("are found at the end of a large piece", () => {
     expect(undo(`${"x".repeat(200_000)}\x1b[?20`, "04h")).toBe("\x1b[?2004l");
   });

@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { isStopped } from "../../src/terminal/job-control.ts";
 import { findProgram } from "../../src/terminal/pty.ts";
+import { descendants } from "../real/processes.ts";
 import { tempHome, until } from "../temp-home.ts";
 import { openOuter, supervised, superviseScript } from "./outer.ts";
 
@@ -74,6 +76,19 @@ describe("a supervised program", () => {
     expect(after).toMatch(/[^-]opost/);
   });
 
+  it("whose supervisor is killed with kill -9 leaves none of its modes on either", async () => {
+    const modes = "\\033[?1049h\\033[?2004h\\033[?1006h\\033[>1u\\033[?25l";
+    const inner = `printf ${quoted(modes)}; sleep 0.3; kill -9 $PPID; exec sleep 5`;
+    const command = [process.execPath, superviseScript, "sh", "-c", inner].map(quoted).join(" ");
+    const outer = await openOuter(findProgram("sh") ?? "", ["-c", `${command}; echo "status $?"; read -r line`]);
+    await outer.shows("status 137");
+    const off = "\x1b[<1u\x1b[?2004l\x1b[?1006l\x1b[?25h\x1b[?1049l\x1b[0m";
+    await until(() => outer.text().includes(off), "the modes to be off");
+    outer.write("\n");
+    await outer.ended();
+    expect(outer.text().split(off)).toHaveLength(2);
+  });
+
   it("that ends by itself has nothing added to its output", async () => {
     const outer = await supervised(["sh", "-c", "stty -opost; printf '\\033[?25lhidden on purpose'"]);
     await outer.ended();
@@ -98,19 +113,26 @@ describe("a supervised program", () => {
   });
 });
 
+/** The supervisor as a job of an interactive shell, over the program that suspends itself. */
+async function asJob(HOW: string) {
+  const outer = await openOuter(findProgram("bash") ?? "", ["--norc", "--noprofile", "-i"], { HOW, PS1: "shell> " });
+  await outer.shows("shell> ");
+  outer.write(`node ${superviseScript} node ${suspends}\r`);
+  await outer.shows("READY");
+  return outer;
+}
+
 describe.skipIf(findProgram("bash") === undefined)("Ctrl-Z", () => {
   const cases = [
     ["that sends itself SIGTSTP", "", "\x1a"],
     ["that sends itself SIGSTOP", "stop", "\x1a"],
+    ["that is late in stopping itself", "late", "\x1a"],
     ["that gets it in the kitty keyboard protocol", "", "\x1b[122;5u"],
     ["that gets it as xterm's modifyOtherKeys writes it", "", "\x1b[27;5;122~"],
   ] as const;
   it.each(cases)("gives the shell back, and fg the program, for a program %s", async (_, HOW, key) => {
     const { path } = tempHome();
-    const outer = await openOuter(findProgram("bash") ?? "", ["--norc", "--noprofile", "-i"], { HOW, PS1: "shell> " });
-    await outer.shows("shell> ");
-    outer.write(`node ${superviseScript} node ${suspends}\r`);
-    await outer.shows("READY");
+    const outer = await asJob(HOW);
     outer.write(key);
     await outer.shows(/Stopped.*shell> /s);
     outer.write(`stty -a > ${path("stty")}; touch ${path("written")}\r`);
@@ -125,6 +147,22 @@ describe.skipIf(findProgram("bash") === undefined)("Ctrl-Z", () => {
     await outer.shows("shell> ", outer.text().length - 1);
     outer.write("echo status $?\r");
     await outer.shows("status 3", from);
+  });
+});
+
+describe.skipIf(findProgram("bash") === undefined)("SIGTSTP to the supervisor alone", () => {
+  it.each(["", "deaf"])("suspends the program too, and fg brings both back (HOW=%j)", async (HOW) => {
+    const outer = await asJob(HOW);
+    const [supervisor = 0] = descendants(outer.pid);
+    process.kill(supervisor, "SIGTSTP");
+    await outer.shows(/Stopped.*shell> /s);
+    const from = outer.text().length;
+    outer.write("fg\r");
+    await until(() => !isStopped(supervisor), "the supervisor to go on");
+    outer.write("x");
+    await outer.shows("got 78", from);
+    outer.write("q");
+    await outer.shows("shell> ", outer.text().length - 1);
   });
 });
 
