@@ -1,19 +1,24 @@
 // The supervisor is killed with no chance to say goodbye: for claude that is its terminal closing.
 
 import { expect, it } from "vitest";
-import { isRunning } from "../../src/mesh/process.ts";
+import { isRunning, parentOf } from "../../src/mesh/process.ts";
 import { versions } from "../real/client.ts";
 import { until } from "../temp-home.ts";
 import { stage } from "./stage.ts";
 
 it.each(versions)("kill -9 of the supervisor ends claude %s, and its mail waits for its return", async (version) => {
   const { session, row, send, shown, receiptIs } = await stage(version, "supervised");
-  const mate = await session("api");
+  const mate = await session("api", { job: true });
   await mate.ask("hello [[say:hello]]");
   const last = mate.id();
   const { id = "", pid = 0 } = (await row("api")) ?? {};
-  process.kill(mate.pid, "SIGKILL");
+  process.kill(parentOf(pid) ?? 0, "SIGKILL");
   await until(() => !isRunning(pid), "claude to end as its terminal is gone");
+  // The shell that it was started from has its terminal back.
+  await mate.waitScreen("Killed");
+  mate.type("echo $((20 + 3)) words; exit\r");
+  await mate.waitScreen("23 words");
+  await mate.exit();
   await until(async () => (await row("api")) === undefined, "the peer to be gone from list");
   const sent = await send(id, "mail for one that was killed");
   await receiptIs(sent.message_id, "queued");
