@@ -50,7 +50,11 @@ export function exitStatus(error: unknown): number {
 
 /** The errno name of a system error (`ENOENT`), or undefined for any other value. */
 export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  if (!(error instanceof Error && "code" in error && typeof error.code === "string")) return undefined;
+  // Node has no name for some that the system has one for, EDQUOT among them.
+  if (!error.code.startsWith("Unknown system error") || !("errno" in error)) return error.code;
+  const { errno } = process.getBuiltinModule("node:os").constants;
+  return Object.entries(errno).find(([, number]) => number === -Number(error.errno))?.[0] ?? error.code;
 }
 
 /** Runs `action`; the named errnos become undefined, everything else is rethrown untouched. */

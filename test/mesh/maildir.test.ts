@@ -11,9 +11,10 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { isTemporary } from "../../src/errors.ts";
+import { errnoOf, isTemporary } from "../../src/errors.ts";
 import {
   bellOf,
   collect,
@@ -339,6 +340,13 @@ it("a full disk is worth another try, a missing right is not", () => {
   expect(["ENOSPC", "EDQUOT", "EMFILE"].map((code) => isTemporary(error(code)))).toEqual([true, true, true]);
   expect(["EACCES", "ENOENT", "EROFS"].map((code) => isTemporary(error(code)))).toEqual([false, false, false]);
   expect(isTemporary(new Error("x"))).toBe(false);
+});
+
+it("an error that Node has no name for goes by the system's", () => {
+  const { EDQUOT } = constants.errno;
+  const error = (errno: number) => Object.assign(new Error("x"), { code: `Unknown system error ${errno}`, errno });
+  expect(errnoOf(error(-EDQUOT))).toBe("EDQUOT");
+  expect(errnoOf(error(-9999))).toBe("Unknown system error -9999");
 });
 
 it("ring makes no mailbox where there is none, and is heard as a changed file", async () => {

@@ -1,29 +1,31 @@
 // A disk that is full, read-only, or limited: a send is acknowledged and durable, or fails with a sentence. Never half.
-// Quotas are not tried with a real one (Linux wants kernel support for it that containers seldom have): EDQUOT takes the
-// road of ENOSPC, and the flush that fails with it is tried in test/mesh/fsync.test.ts.
+// A flush that fails is tried in test/mesh/fsync.test.ts.
 
+import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { parse } from "../../src/mesh/message.ts";
 import { cli, type TempHome, tempHome } from "../temp-home.ts";
-import { canMount, remount, smallDisk } from "./places.ts";
+import { canLimit, canMount, limitedDisk, remount, smallDisk } from "./places.ts";
 
 const claude = fileURLToPath(new URL("../claude/claude.mjs", import.meta.url));
 const you = (mesh: string, room: string) => join(mesh, "inbox", "you", room);
 const rooms = (mesh: string) =>
   Object.fromEntries(["tmp", "new", "cur"].map((room) => [room, readdirSync(you(mesh, room)).length]));
 
-/** The mesh folder on a small disk, with one letter for `you` in it. */
-async function small(size: string) {
+/** The mesh folder on such a disk, with one letter for `you` in it. */
+async function meshOn(disk: () => string) {
   const home = tempHome();
-  const mesh = smallDisk(size);
+  const mesh = disk();
   const env = { CLAUDEMESH_HOME: mesh };
   const send = (body: string) => home.run(["send", "you", "-"], { env, input: body });
   expect(await send("the first")).toMatchObject({ code: 0 });
   return { home, mesh, env, send };
 }
+
+const small = (size: string) => meshOn(() => smallDisk(size));
 
 /** Fills the disk until just `left` bytes are free. */
 function fill(mesh: string, left: number): void {
@@ -47,6 +49,28 @@ async function hook(home: TempHome, event: string, env: Record<string, string>, 
   const code = await new Promise((resolve) => child.once("close", resolve));
   return { code, stdout: Buffer.concat(out).toString() };
 }
+
+describe.skipIf(!canLimit)("over its quota (needs the right to mount, and btrfs-progs)", () => {
+  it("what is acknowledged is there whole, what fails says so with 75 and is not there, and with room again all works", async () => {
+    const { mesh, send } = await meshOn(() => limitedDisk(2 << 20));
+    const body = (n: number) => `${n} ${"a letter of some length ".repeat(8000)}`;
+    let delivered = 1;
+    let failed = await send(body(delivered));
+    for (; failed.code === 0 && delivered < 50; failed = await send(body(delivered))) delivered++;
+    expect(failed, failed.stderr).toMatchObject({ code: 75, stdout: "" });
+    expect(failed.stderr).toMatch(/can't deliver to you \(your disk quota is used up\)\nnothing was sent; /);
+    expect(delivered).toBeGreaterThan(2);
+    expect(rooms(mesh)).toEqual({ tmp: 0, new: delivered, cur: 0 });
+    const names = readdirSync(you(mesh, "new")).sort();
+    const texts = names.map((name) => parse(readFileSync(join(you(mesh, "new"), name), "utf8"), name).body.trim());
+    expect(texts).toEqual(["the first", ...names.slice(1).map((_, i) => body(i + 1).trim())]);
+    for (const name of names.slice(1)) rmSync(join(you(mesh, "new"), name));
+    // What is removed counts until it is written.
+    execFileSync("btrfs", ["filesystem", "sync", mesh]);
+    expect(await send(body(0))).toMatchObject({ code: 0 });
+    expect(rooms(mesh)).toEqual({ tmp: 0, new: 2, cur: 0 });
+  });
+});
 
 describe.skipIf(!canMount)("on a full disk (needs the right to mount)", () => {
   it("a send fails with a sentence and 75, nothing of it is there, and with room again it works", async () => {

@@ -1,7 +1,17 @@
 // Places that are short of something, and whether this machine lets us have them.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, realpathSync, rmdirSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -38,6 +48,29 @@ export function smallDisk(size: string): string {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), "claudemesh-disk-")));
   onTestFinished(() => rmdirSync(dir));
   mountOver(dir, "tmpfs", `size=${size},mode=700`);
+  return dir;
+}
+
+/** True if this process may have a file system with quotas: Btrfs brings its own, kernels seldom have the common ones. */
+export const canLimit =
+  canMount && existsSync("/dev/loop-control") && ["mkfs.btrfs", "btrfs"].every((tool) => succeeds("which", tool));
+
+/** A file system on which at most so many bytes may be used; gives its path. */
+export function limitedDisk(bytes: number): string {
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), "claudemesh-quota-")));
+  const image = `${dir}.img`;
+  onTestFinished(() => {
+    rmdirSync(dir);
+    rmSync(image);
+  });
+  writeFileSync(image, "");
+  truncateSync(image, 128 << 20);
+  execFileSync("mkfs.btrfs", ["-q", image], { stdio: "ignore" });
+  execFileSync("mount", ["-o", "loop", image, dir]);
+  onTestFinished(() => void execFileSync("umount", [dir]));
+  chmodSync(dir, 0o700);
+  execFileSync("btrfs", ["quota", "enable", dir]);
+  execFileSync("btrfs", ["qgroup", "limit", String(bytes), dir]);
   return dir;
 }
 
