@@ -41,17 +41,25 @@ async function writing(pause: number) {
   const read = () =>
     JSON.parse(readFileSync(settings(home), "utf8")) as { n?: number; theirs: string; statusLine?: object };
   await until(() => (read().n ?? 0) > 2, "the other to write");
-  return { home, read, writer, ended, verb: (name: string) => home.run([name], { env }) };
+  const verb = (name: string) => home.run([name], { env });
+  /** Runs the verb again as long as it says that another try may do. */
+  const done = (name: string) =>
+    until(async () => {
+      const { code, stderr } = await verb(name);
+      expect([0, 75], stderr).toContain(code);
+      return code === 0;
+    }, `${name} to be done`);
+  return { home, read, writer, ended, verb, done };
 }
 
 describe("another process that writes settings.json all the time", () => {
-  // No lock that both took closes the gap between the last look and the rename: it is some 20 µs wide.
+  // No lock that both took closes the gap between the last look and the rename: it is some 20 µs wide, more on a busy machine.
   it("loses none of its writes to install and uninstall", { retry: 2, timeout: 60_000 }, async () => {
-    const { read, writer, ended, verb } = await writing(15);
+    const { read, writer, ended, done } = await writing(50);
     for (let round = 0; round < 4; round++) {
-      expect(await verb("install")).toMatchObject({ code: 0 });
+      await done("install");
       expect(read().statusLine).toBeDefined();
-      expect(await verb("uninstall")).toMatchObject({ code: 0 });
+      await done("uninstall");
       expect(read().statusLine).toBeUndefined();
     }
     expect(read().theirs).toBe("kept");
