@@ -11,6 +11,7 @@ import { mailbox, nodeLink } from "../mesh/home.ts";
 import { listNew } from "../mesh/maildir.ts";
 import { isAlive, isLocal, listPeers, type Peer } from "../mesh/peers.ts";
 import { projectOf } from "../mesh/project.ts";
+import { listens } from "./inbox-socket.ts";
 import { checkClaude, linkState, otherSettings, peekSettings, pluginFolder, scopeOf } from "./plugin.ts";
 import { rehearse, rehearseInbox } from "./proof.ts";
 import { bellOf, hasMailServer, isAtLeast, sessionOf, stateOf } from "./session.ts";
@@ -21,7 +22,7 @@ const LONG = 60_000;
 /** All checks around Claude Code; those that look into the mesh folder only if it is one to look into. Nothing of the user's is changed, and no session is rung. */
 export async function checkClaudeCode(isHomeUsable: boolean): Promise<Check[]> {
   const version = await checkVersion();
-  const ours = isHomeUsable ? [checkNode(), ...checkSessions()] : [];
+  const ours = isHomeUsable ? [checkNode(), ...(await checkSessions())] : [];
   const bells = [...(await rehearse(pluginFolder())), await rehearseInbox()];
   return [version, checkPlugin(), checkSwitches(), checkTrust(), ...bells, ...ours];
 }
@@ -94,12 +95,12 @@ function checkTrust(): Check {
     : fine("trust", `${cwd} is not trusted yet: claude asks when it is started here`);
 }
 
-function checkSessions(): Check[] {
+async function checkSessions(): Promise<Check[]> {
   const live = listPeers().filter((peer) => isAlive(peer) && isLocal(peer));
-  return live.length ? live.map(checkSession) : [fine("sessions", "none is there")];
+  return live.length ? Promise.all(live.map(checkSession)) : [fine("sessions", "none is there")];
 }
 
-function checkSession(peer: Peer): Check {
+async function checkSession(peer: Peer): Promise<Check> {
   const check = `session ${peer.name} (${peer.id})`;
   const { state, since } = stateOf(peer);
   const bell = bellOf(peer);
@@ -117,7 +118,10 @@ function checkSession(peer: Peer): Check {
     );
   if (peer.claude_session_file && !readJsonObject(peer.claude_session_file))
     return wrong(check, `${peer.claude_session_file} can't be read, so its state is a guess`, "restart the session");
-  if (sessionOf(peer)?.socket && !hasMailServer(peer))
+  const socket = sessionOf(peer)?.socket;
+  if (socket && !hasMailServer(peer))
     return wrong(check, "its mail server has ended: no inbox bell, no tools", "restart the session");
+  if (socket && !(await listens(socket)))
+    return wrong(check, `nobody listens at its inbox socket ${socket}`, "restart the session; other bells reach it");
   return fine(check, `${state}, would be reached by ${bell}`);
 }

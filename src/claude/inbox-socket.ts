@@ -23,3 +23,14 @@ export function post(path: string, text: string, from: string): Promise<void> {
     socket.resume();
   });
 }
+
+/** True if somebody listens at the socket; says nothing to them. Claude Code's own clients look the same way. */
+export function listens(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.setTimeout(2000, () => socket.destroy(new Error("timed out")));
+    socket.on("connect", () => socket.destroy());
+    socket.on("close", (failed) => resolve(!failed));
+    socket.on("error", () => {});
+  });
+}

@@ -1,13 +1,15 @@
 // doctor: what it finds, what it says to do about it, and that it changes nothing.
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { claudeServer } from "../claude/server.ts";
 import { finish, standIn } from "../claude/stand-in.ts";
 import { letter } from "../mesh/temp-mesh.ts";
-import { cli, type TempHome, tempHome } from "../temp-home.ts";
+import { cli, type TempHome, tempHome, until } from "../temp-home.ts";
 
 interface Check {
   check: string;
@@ -191,6 +193,24 @@ describe("finds", () => {
     const other = await standIn(web, "web");
     other.says("idle", { messagingSocketPath: "/tmp/nowhere.sock" });
     expect(await faults(web)).toMatchObject([{ detail: expect.stringContaining("mail server has ended") }]);
+  });
+
+  it("an inbox socket where nobody listens", async () => {
+    const home = withClaude();
+    const server = await claudeServer(home, "api", { HOME: home.home });
+    const { id } = JSON.parse((await server.call("whoami")).text) as { id: string };
+    const peer = home.path(".claudemesh", "peers", `${id}.json`);
+    await until(() => readFileSync(peer, "utf8").includes('"mcp"'), "the server to attend");
+    const api = await standIn(home, "api", { pid: server.pid, register: false });
+    const path = home.path("inbox.sock");
+    api.says("idle", { messagingSocketPath: path });
+    expect(await faults(home)).toMatchObject([{ detail: `nobody listens at its inbox socket ${path}` }]);
+    const posts: string[] = [];
+    const socket = createServer((connection) => connection.on("data", (chunk) => posts.push(String(chunk))));
+    await new Promise<void>((resolve) => socket.listen(path, resolve));
+    onTestFinished(() => void socket.close());
+    expect(await faults(home)).toEqual([]);
+    expect(posts).toEqual([]);
   });
 
   it.skipIf(process.getuid?.() !== 0)("a home of another user, and looks no further into it", async () => {
