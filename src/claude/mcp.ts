@@ -10,6 +10,7 @@ import { joinMesh, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { BEAT, type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { isRunning, startedAt } from "../mesh/process.ts";
+import { every } from "../mesh/watch.ts";
 import { arrivalOf } from "./hooks.ts";
 import { attend } from "./presence.ts";
 import { AUTHORITY } from "./prompt.ts";
@@ -61,8 +62,7 @@ export async function serve(version: string): Promise<void> {
     process.stdin.on("end", resolve).on("close", resolve);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, resolve);
     const started = listed === undefined ? undefined : startedAt(listed);
-    const watchdog = setInterval(() => listed !== undefined && !isRunning(listed, started) && resolve(), BEAT);
-    watchdog.unref();
+    every(BEAT, () => listed !== undefined && !isRunning(listed, started) && resolve());
   });
   void ended.then(() => over.abort());
   await server.connect(new StdioServerTransport());

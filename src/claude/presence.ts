@@ -1,5 +1,5 @@
 // What a session's own MCP server (and, while that is missing, its supervisor) does all along: beat, follow the session
-// file, ring for mail. One watcher on the mailbox, one on the session file, one slow timer.
+// file, ring for mail. One watcher on the mailbox, one on the session file, a slow look every 10 s.
 
 import { safeConfig } from "../mesh/config.ts";
 import { mailbox } from "../mesh/home.ts";
@@ -11,9 +11,9 @@ import { BEAT, beat, noteSleep, readPeer } from "../mesh/peers.ts";
 import { projectOf } from "../mesh/project.ts";
 import { peek } from "../mesh/receive.ts";
 import { sweep, sweepMailbox } from "../mesh/sweep.ts";
-import { type Watch, watch } from "../mesh/watch.ts";
+import { every, type Watch, watch } from "../mesh/watch.ts";
 import { summaryLine } from "./prompt.ts";
-import { sessionOf } from "./session.ts";
+import { hasMailServer, sessionOf } from "./session.ts";
 
 const SWEEP = 3_600_000;
 
@@ -24,8 +24,12 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
   let kept = Date.now();
   const keepUp = async () => {
     const now = Date.now();
-    if (now - kept > 2 * BEAT) noteSleep(kept, now);
+    const before = kept;
     kept = now;
+    const peer = readPeer(id);
+    // Its own mail server does all this: one of the two is enough.
+    if (peer && peer.mcp !== process.pid && hasMailServer(peer)) return;
+    if (now - before > 2 * BEAT) noteSleep(before, now);
     beat(id);
     await noticeDeaths();
     publish();
@@ -46,12 +50,11 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
     await watch(`${box}/new`, look, { make: () => keepMailbox(box) }),
     ...(file ? [await watch(file, onSession)] : []),
   ];
-  const timer = setInterval(() => keepUp().catch((error: unknown) => log("sweep-error", String(error))), BEAT);
-  timer.unref();
+  const stop = every(BEAT, () => keepUp().catch((error: unknown) => log("sweep-error", String(error))));
   beat(id);
   return {
     async close() {
-      clearInterval(timer);
+      stop();
       await Promise.all(watches.map((w) => w.close()));
     },
   };

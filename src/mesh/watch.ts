@@ -95,19 +95,42 @@ export async function watch(
   };
   make?.();
   start();
-  const timer = setInterval(() => {
+  const stop = every(rescan, () => {
     // The slow look stands in for the events until there are watches again.
     if (isDeaf && !closed) renewing ??= renew();
     check();
-  }, rescan);
-  timer.unref();
+  });
   return {
     async close() {
       closed = true;
-      clearInterval(timer);
+      stop();
       await renewing;
       await watcher?.close();
     },
+  };
+}
+
+const clocks = new Map<number, { looks: Set<() => void>; timer: NodeJS.Timeout }>();
+
+/**
+ * Calls `look` every `ms`, together with all else in this process that is called so: one timer, so that an idle process
+ * is woken once for all of it. Keeps no process alive. Returns what ends it.
+ */
+export function every(ms: number, look: () => void): () => void {
+  let clock = clocks.get(ms);
+  if (!clock) {
+    const looks = new Set<() => void>();
+    const timer = setInterval(() => looks.forEach((each) => void each()), ms).unref();
+    clock = { looks, timer };
+    clocks.set(ms, clock);
+  }
+  const { looks, timer } = clock;
+  looks.add(look);
+  return () => {
+    looks.delete(look);
+    if (looks.size > 0) return;
+    clearInterval(timer);
+    if (clocks.get(ms)?.timer === timer) clocks.delete(ms);
   };
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { ignore } from "../../src/errors.ts";
 import { listNew } from "../../src/mesh/maildir.ts";
-import { type Watch, watch } from "../../src/mesh/watch.ts";
+import { every, type Watch, watch } from "../../src/mesh/watch.ts";
 import { until } from "../temp-home.ts";
 import { box, inNode, letter, tempFolder, tempMesh } from "./temp-mesh.ts";
 
@@ -228,4 +228,22 @@ it("once closed it looks no more", async () => {
   letter(api);
   vi.advanceTimersByTime(1000);
   expect(looks).toBe(before);
+});
+
+it("all that looks every so often is called by one timer, until it has ended", () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  const calls: string[] = [];
+  const ends = ["a", "b"].map((name) => every(5000, () => void calls.push(name)));
+  expect(vi.getTimerCount()).toBe(1);
+  vi.advanceTimersByTime(5000);
+  expect(calls).toEqual(["a", "b"]);
+  ends[0]?.();
+  ends[0]?.();
+  vi.advanceTimersByTime(5000);
+  expect(calls).toEqual(["a", "b", "b"]);
+  ends[1]?.();
+  expect(vi.getTimerCount()).toBe(0);
+  every(5000, () => void calls.push("c"))();
+  vi.advanceTimersByTime(5000);
+  expect(calls).toEqual(["a", "b", "b"]);
 });
