@@ -64,22 +64,30 @@ function examine(path: string, unique: string, whole: boolean): Found {
 
 /** What waits in new/, oldest first, not moved. Files that are no letters are buried on the way. */
 export function peek(id: string): { letters: Letter[]; unready: number } {
-  const box = mailbox(id);
   const letters: Letter[] = [];
   let unready = 0;
+  for (const found of waiting(id)) {
+    if (found === "not yet") unready++;
+    else letters.push(found);
+  }
+  return { letters, unready };
+}
+
+/** The same one by one: who wants the first few does not read ten thousand. */
+function* waiting(id: string): Generator<Letter | "not yet"> {
+  const box = mailbox(id);
   for (const name of listNew(box)) {
     const found = examine(newPath(box, name), name, isOurName(name));
     if (found === "gone") continue;
-    if (found === "not yet") unready++;
+    if (found === "not yet") yield found;
     else if ("dead" in found) orLog(name, () => bury(newPath(box, name), name, found.dead, id));
     else if (found.message.expires && found.message.expires.getTime() < Date.now()) {
       const { message } = found;
       const reason = `expired ${found.message.expires.toISOString()} unread`;
       orLog(name, () => expire(id, name, message, reason));
     } else if (found.message.inReplyTo && isAwaited(id, uniqueNameOf(found.message.inReplyTo))) continue;
-    else letters.push({ message: found.message, unique: name, path: curPath(box, name, "S") });
+    else yield { message: found.message, unique: name, path: curPath(box, name, "S") };
   }
-  return { letters, unready };
 }
 
 /** A burial that fails, on a full disk say, keeps nobody from the letters beside it. */
@@ -104,10 +112,11 @@ export function expire(id: string, name: string, message: Message, reason: strin
 export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): Letter[] {
   const box = mailbox(id);
   const taken: Letter[] = [];
-  const { letters } = peek(id);
-  const ahead = letters.length ? sendersAhead(id) : undefined;
-  for (const letter of letters) {
-    if (ahead?.has(senderOf(letter))) continue;
+  let ahead: Set<string> | undefined;
+  for (const letter of waiting(id)) {
+    if (letter === "not yet") continue;
+    ahead ??= sendersAhead(id);
+    if (ahead.has(senderOf(letter))) continue;
     const answer = wanted(letter);
     if (answer === "stop") break;
     if (!answer) continue;
@@ -115,8 +124,8 @@ export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): 
     const keeps = isOurName(letter.unique) && isSafeName(letter.unique) && !isCollected(box, letter.unique);
     const unique = keeps ? letter.unique : uniqueName();
     if (!collect(box, letter.unique, unique)) break;
-    const id = letter.message.id === messageIdOf(letter.unique) ? messageIdOf(unique) : letter.message.id;
-    taken.push({ message: { ...letter.message, id }, unique, path: curPath(box, unique, "S") });
+    const messageId = letter.message.id === messageIdOf(letter.unique) ? messageIdOf(unique) : letter.message.id;
+    taken.push({ message: { ...letter.message, id: messageId }, unique, path: curPath(box, unique, "S") });
   }
   return taken;
 }
