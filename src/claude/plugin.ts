@@ -7,7 +7,7 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { errnoOf, ignore, MeshError } from "../errors.ts";
-import { isObject, readJsonObject } from "../mesh/files.ts";
+import { isObject, namesIn, readJsonObject } from "../mesh/files.ts";
 import { isRunning } from "../mesh/process.ts";
 import { projectOf } from "../mesh/project.ts";
 import { packageFile } from "../package.ts";
@@ -115,7 +115,7 @@ async function versionOnPath(): Promise<{ version?: string; problem?: string }> 
 export function sessionsBefore(scope: Scope): OldSession[] {
   const dir = join(resolve(claudeDir()), "sessions");
   const linked = ignore(["ENOENT", "ENOTDIR"], () => lstatSync(scope.link).mtimeMs) ?? Number.POSITIVE_INFINITY;
-  const files = ignore(["ENOENT", "ENOTDIR"], () => readdirSync(dir)) ?? [];
+  const files = namesIn(dir);
   return files.flatMap((file) => {
     const found = file.endsWith(".json") ? readJsonObject(join(dir, file)) : undefined;
     if (!isObject(found) || typeof found.pid !== "number" || typeof found.cwd !== "string") return [];

@@ -1,11 +1,10 @@
 // `claudemesh status`: health at a glance. Each session with the bell that would reach it, and what waits where.
 
-import { readdirSync } from "node:fs";
 import { linkState, scopeOf } from "../claude/plugin.ts";
 import { rowOf, table } from "../claude/roster.ts";
 import { ownPeer } from "../claude/session.ts";
-import { ignore } from "../errors.ts";
 import { readConfig } from "../mesh/config.ts";
+import { namesIn } from "../mesh/files.ts";
 import { checkHome, deadBox, inboxRoot, mailbox, meshHome } from "../mesh/home.ts";
 import { listNew } from "../mesh/maildir.ts";
 import { isAlive, readPeers } from "../mesh/peers.ts";
@@ -17,7 +16,7 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
   const { bells } = readConfig();
   const { peers, broken } = readPeers();
   const sessions = await Promise.all(peers.filter((p) => isAlive(p)).map(rowOf));
-  const waiting = (ignore(["ENOENT"], () => readdirSync(inboxRoot())) ?? [])
+  const waiting = namesIn(inboxRoot())
     .map((id) => ({ id, name: peers.find((p) => p.id === id)?.name ?? id, unread: listNew(mailbox(id)).length }))
     .filter((box) => box.unread > 0);
   const dead = listNew(deadBox()).length;

@@ -4,7 +4,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSyn
 import { join } from "node:path";
 import { ignore, MeshError } from "../errors.ts";
 import { readConfig } from "./config.ts";
-import { createFile } from "./files.ts";
+import { createFile, namesIn } from "./files.ts";
 import { addressBook, checkHome, deadBox, inboxRoot, logFile, meshHome, sessionsDir } from "./home.ts";
 import { listNew } from "./maildir.ts";
 import { readPeers } from "./peers.ts";
@@ -110,12 +110,12 @@ function checkPeers(): Check {
 
 function checkStale(home: string, now: number): Check {
   const older = (dir: string, age: number) =>
-    (ignore(["ENOENT", "ENOTDIR"], () => readdirSync(dir)) ?? [])
+    namesIn(dir)
       .map((name) => join(dir, name))
       .filter((path) => now - (ignore(["ENOENT"], () => lstatSync(path).mtimeMs) ?? now) > age);
-  const boxes = ignore(["ENOENT"], () => readdirSync(inboxRoot())) ?? [];
+  const boxes = namesIn(inboxRoot());
   const dangling = (dir: string) =>
-    (ignore(["ENOENT"], () => readdirSync(dir)) ?? [])
+    namesIn(dir)
       .map((name) => join(dir, name))
       .filter((path) => !existsSync(path) && ignore(["ENOENT"], () => lstatSync(path)));
   const stale = [

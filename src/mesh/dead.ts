@@ -1,10 +1,10 @@
 // Mail that nobody will read any more: it goes to dead/ with the reason as its first header, and its sender is told.
 // Never followed, never opened blindly: what lies in a mailbox may be a symlink, a device, somebody else's file.
 
-import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, unlinkSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, renameSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
-import { createFile, syncDir } from "./files.ts";
+import { createFile, namesIn, syncDir } from "./files.ts";
 import { deadBox, isOwnFile, mailbox, makeDir, openHome } from "./home.ts";
 import { log } from "./log.ts";
 import { deliver, isSafeName, makeMailbox } from "./maildir.ts";
@@ -73,7 +73,7 @@ function isFree(name: string, whole: Buffer | undefined): boolean {
 
 /** Puts back into new/ what one who died has left half buried, for longer than `olderThan` ms. */
 export function exhume(box: string, olderThan: number, now: number = Date.now()): void {
-  for (const name of ignore(["ENOENT", "ENOTDIR"], () => readdirSync(burying(box))) ?? []) {
+  for (const name of namesIn(burying(box))) {
     const from = join(burying(box), name);
     const since = ignore(["ENOENT"], () => lstatSync(from).ctimeMs);
     const to = join(box, "new", name);

@@ -26,6 +26,9 @@ let count = 0;
 /** A name for a file that is not there yet, hidden: no reader of the folder looks at it. */
 const beside = (path: string) => join(dirname(path), `.${basename(path)}.${process.pid}.${++count}.tmp`);
 
+/** The names in a folder, in no order; none where there is no such folder. Throws what else the system says. */
+export const namesIn = (dir: string): string[] => ignore(["ENOENT", "ENOTDIR"], () => readdirSync(dir)) ?? [];
+
 /** Flushes a directory's entries to disk; file systems that can't do so (EINVAL, EPERM) are left alone. */
 export function syncDir(dir: string): void {
   const fd = openSync(dir, constants.O_RDONLY);

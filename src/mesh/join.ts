@@ -1,10 +1,10 @@
 // Joining and leaving the mesh, and what follows from it for those who read without parsing: sessions/, to/ and the
 // badge. Each locked section is an idempotent merge, written whole, so that two holders of the lock do no harm.
 
-import { mkdirSync, readdirSync, readFileSync, unlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, unlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
-import { moveFile, replaceFile, replaceLink } from "./files.ts";
+import { moveFile, namesIn, replaceFile, replaceLink } from "./files.ts";
 import {
   addressBook,
   addressLink,
@@ -179,7 +179,7 @@ export function publish(peers: Peer[] = listPeers()): void {
   const byName = new Map<string, Peer | "shared">();
   for (const peer of live) if (canBeLinked(peer.name)) byName.set(peer.name, byName.has(peer.name) ? "shared" : peer);
   // What somebody else has put there, a folder say, stays and is in nobody's way.
-  for (const name of ignore(["ENOENT"], () => readdirSync(addressBook())) ?? [])
+  for (const name of namesIn(addressBook()))
     if (!name.startsWith(".") && (!byName.has(name) || byName.get(name) === "shared"))
       ignore(IN_ITS_PLACE, () => unlink(addressLink(name)));
   for (const [name, peer] of byName)

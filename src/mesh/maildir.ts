@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
-import { createFile, syncDir } from "./files.ts";
+import { createFile, namesIn, syncDir } from "./files.ts";
 import { FILE_MODE, makeDir } from "./home.ts";
 import { log } from "./log.ts";
 
@@ -100,13 +100,13 @@ export function listNew(box: string): string[] {
 }
 
 function readNew(box: string): string[] {
-  const names = ignore(["ENOENT", "ENOTDIR"], () => readdirSync(join(box, "new"))) ?? [];
+  const names = namesIn(join(box, "new"));
   return names.filter((name) => !name.startsWith(".")).sort();
 }
 
 /** The unique names of what nobody has been shown yet: in new/, or in a collector's hands. Reads all of cur/. */
 export function listUnseen(box: string): string[] {
-  const names = ignore(["ENOENT", "ENOTDIR"], () => readdirSync(join(box, "cur"))) ?? [];
+  const names = namesIn(join(box, "cur"));
   return [...listNew(box), ...names.filter((name) => name.endsWith(":2,")).map((name) => name.slice(0, -3))];
 }
 
@@ -127,11 +127,12 @@ export function collect(box: string, name: string, unique: string = name): boole
 /** `since`: when the file came to this place and these flags. */
 export type Place = { path: string; since: Date } & ({ at: "new" } | { at: "cur"; flags: string });
 
+/** When a file came to lie at `path`; undefined if none does. With its flags a name of 255 bytes is too long, so nothing is there. */
+const since = (path: string) =>
+  ignore(["ENOTDIR", "ENAMETOOLONG"], () => lstatSync(path, { throwIfNoEntry: false })?.ctime);
+
 /** Where a message lies in this mailbox, or undefined. Costs a few stats, whatever the mailbox holds. */
 export function locate(box: string, unique: string): Place | undefined {
-  // With its flags a name of 255 bytes is too long, so nothing is there.
-  const since = (path: string) =>
-    ignore(["ENOTDIR", "ENAMETOOLONG"], () => lstatSync(path, { throwIfNoEntry: false })?.ctime);
   // Twice: a message that moves between two of the looks would otherwise seem to be nowhere.
   for (let look = 0; look < 2; look++) {
     const path = newPath(box, unique);
@@ -148,10 +149,7 @@ export function locate(box: string, unique: string): Place | undefined {
 
 /** True if a message of this name lies in cur/. */
 export const isCollected = (box: string, unique: string): boolean =>
-  FLAG_SETS.some(
-    (flags) =>
-      ignore(["ENOTDIR"], () => lstatSync(curPath(box, unique, flags), { throwIfNoEntry: false })) !== undefined,
-  );
+  FLAG_SETS.some((flags) => since(curPath(box, unique, flags)) !== undefined);
 
 /** Adds flags to a collected message. False if it does not lie in cur/ (any more). */
 export function mark(box: string, unique: string, add: string): boolean {

@@ -2,17 +2,18 @@
 // reminded, told/ after that, bounced/ once the asker has heard that no answer comes. An index; the letters and
 // their flags in cur/ are the truth.
 
-import { existsSync, readdirSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { bounce } from "./dead.ts";
+import { namesIn } from "./files.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 import { log } from "./log.ts";
 import { locate, mark } from "./maildir.ts";
 import { type Letter, readLetter } from "./receive.ts";
 
 const ROOMS = ["owed", "told"] as const;
-const list = (id: string, room: string) => ignore(["ENOENT"], () => readdirSync(join(mailbox(id), room))) ?? [];
+const list = (id: string, room: string) => namesIn(join(mailbox(id), room));
 
 /** Notes that a question has been shown. Anything but a question owes nothing, and the human is not reminded. */
 export function oweAnswer(id: string, { message, unique }: Letter): void {

@@ -1,10 +1,10 @@
 // peers/<id>.json: one session, who and where it is, which process. The peer is the process; a session id is only
 // something it carries at the moment. Reading only: join.ts writes.
 
-import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { lstatSync, readFileSync, readlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
-import { readJsonObject } from "./files.ts";
+import { namesIn, readJsonObject } from "./files.ts";
 import { FILE_MODE, mailbox, peerFile, peersDir, sessionLink, wokeFile } from "./home.ts";
 import { isSafeName } from "./maildir.ts";
 import { hostName, oneLine } from "./message.ts";
@@ -73,7 +73,7 @@ function isPeer(value: Record<string, unknown>): value is Record<string, unknown
 
 /** Every peer, live and gone, by id; and the files among them that can't be read. */
 export function readPeers(): { peers: Peer[]; broken: string[] } {
-  const names = ignore(["ENOENT"], () => readdirSync(peersDir())) ?? [];
+  const names = namesIn(peersDir());
   const peers: Peer[] = [];
   const broken: string[] = [];
   for (const name of names.sort()) {

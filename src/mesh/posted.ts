@@ -1,9 +1,10 @@
 // inbox/<id>/posted/: what a bell has put on its way through the client, so that the prompt hook, which the sh script
 // starts only if it has something to do, looks for it.
 
-import { appendFileSync, readdirSync, readFileSync, unlinkSync } from "node:fs";
+import { appendFileSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ignore } from "../errors.ts";
+import { namesIn } from "./files.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 
 /** The note for a line that announces mail and carries none; in it the names of the letters held for it, if any. */
@@ -30,6 +31,6 @@ export function heldForNotice(id: string): string[] {
 
 /** The unique names of all letters that are on their way, or held for a notice that is; some may have arrived. */
 export function postedNames(id: string): string[] {
-  const notes = ignore(["ENOENT"], () => readdirSync(join(mailbox(id), "posted"))) ?? [];
+  const notes = namesIn(join(mailbox(id), "posted"));
   return notes.flatMap((name) => (name === NOTICE_POSTED ? heldForNotice(id) : name));
 }

@@ -1,11 +1,12 @@
 // The only road out: look into new/, read, collect by rename, parse. What is no letter goes to dead/ instead.
 
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { errnoOf, ignore, MeshError } from "../errors.ts";
 import { isAwaited } from "./awaited.ts";
 import { bounce, bury, findDead } from "./dead.ts";
+import { namesIn } from "./files.ts";
 import { inboxRoot, isOwnFile, mailbox } from "./home.ts";
 import { log } from "./log.ts";
 import { collect, curPath, isCollected, isOurName, isSafeName, listNew, locate, newPath } from "./maildir.ts";
@@ -213,7 +214,7 @@ export function receiptIn(id: string, unique: string): Receipt | undefined {
 /** Every place where a message of this id (or unique name) lies. Throws MeshError NO_SUCH_MESSAGE if there is none. */
 export function receipts(messageId: string): Receipt[] {
   const unique = uniqueNameOf(messageId.trim());
-  const boxes = isSafeName(unique) ? (ignore(["ENOENT"], () => readdirSync(inboxRoot())) ?? []) : [];
+  const boxes = isSafeName(unique) ? namesIn(inboxRoot()) : [];
   const found = boxes.flatMap((id) => receiptIn(id, unique) ?? []);
   const dead = isSafeName(unique) ? findDead(unique) : undefined;
   if (dead) {

@@ -1,10 +1,11 @@
 // Retention, run by whichever process has time. Holds no lock over messages; never touches unseen mail before its term.
 
-import { lstatSync, readdirSync, readlinkSync, renameSync, rmSync, unlinkSync } from "node:fs";
+import { lstatSync, readlinkSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { type Config, readConfig } from "./config.ts";
 import { exhume } from "./dead.ts";
+import { namesIn } from "./files.ts";
 import {
   addressBook,
   deadBox,
@@ -19,7 +20,7 @@ import {
 import { publish } from "./join.ts";
 import { locked } from "./lock.ts";
 import { log } from "./log.ts";
-import { curPath, isSafeName, listNew, listUnseen, makeMailbox, newPath, recover } from "./maildir.ts";
+import { curPath, isSafeName, listUnseen, makeMailbox, newPath, recover } from "./maildir.ts";
 import { isAlive, listPeers } from "./peers.ts";
 import { isRunning } from "./process.ts";
 import { expire, peek } from "./receive.ts";
@@ -30,8 +31,6 @@ const DAY = 24 * HOUR;
 export const ORPHANED = 30_000;
 /** Files in tmp/ older than this were never delivered: 36 hours, as maildir(5) says. */
 const TMP_AGE = 36 * HOUR;
-
-const list = (dir: string) => ignore(["ENOENT", "ENOTDIR"], () => readdirSync(dir)) ?? [];
 
 /** Age in ms of a file by its mtime; undefined if it has gone. */
 function ageOf(path: string, now: number): number | undefined {
@@ -47,7 +46,7 @@ function hereFor(path: string, now: number): number {
 
 function removeOlder(dir: string, age: number, now: number, only: (name: string) => boolean = () => true): number {
   let removed = 0;
-  for (const name of list(dir)) {
+  for (const name of namesIn(dir)) {
     if (!only(name) || (ageOf(join(dir, name), now) ?? 0) < age) continue;
     rmSync(join(dir, name), { recursive: true, force: true });
     removed++;
@@ -80,7 +79,7 @@ export async function sweep(now: number = Date.now()): Promise<void> {
   takeOutTrash();
   for (const dir of [meshHome(), peersDir(), addressBook(), sessionsDir()])
     removeOlder(dir, TMP_AGE, now, (name) => /^\..*\.tmp$/.test(name));
-  for (const id of list(inboxRoot())) sweepMailbox(id, config, now);
+  for (const id of namesIn(inboxRoot())) sweepMailbox(id, config, now);
   for (const room of ["tmp", "new", "cur"]) removeOlder(join(deadBox(), room), config.keep_dead_days * DAY, now);
   const done = (id: string, since: number | undefined) =>
     since !== undefined && now - since >= config.keep_gone_days * DAY && !listUnseen(mailbox(id)).length;
@@ -115,15 +114,15 @@ const isMount = (dir: string) => {
 
 /** What one who died has left of a mailbox that it was removing; mail that had come in that moment goes back. */
 function takeOutTrash(): void {
-  for (const name of list(inboxRoot())) {
+  for (const name of namesIn(inboxRoot())) {
     const [, id, pid] = /^\.(.+)\.(\d+)$/.exec(name) ?? [];
     if (!id || isRunning(Number(pid))) continue;
     const trash = join(inboxRoot(), name);
-    if (listUnseen(trash).length) makeMailbox(mailbox(id));
-    const bring = (from: string, unique: string) =>
-      ignore(["ENOENT"], () => renameSync(from, newPath(mailbox(id), unique)));
-    for (const unique of listUnseen(trash)) bring(curPath(trash, unique, ""), unique);
-    for (const unique of listNew(trash)) bring(newPath(trash, unique), unique);
+    const unseen = listUnseen(trash);
+    if (unseen.length) makeMailbox(mailbox(id));
+    for (const unique of unseen)
+      for (const from of [curPath(trash, unique, ""), newPath(trash, unique)])
+        ignore(["ENOENT"], () => renameSync(from, newPath(mailbox(id), unique)));
     rmSync(trash, { recursive: true, force: true });
   }
 }

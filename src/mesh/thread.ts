@@ -1,9 +1,8 @@
 // The letters of one thread in one mailbox. A thread has no index: the names in cur/ begin with the second in which each
 // letter was written, so what is older than the thread's first letter is not even opened.
 
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { ignore } from "../errors.ts";
+import { namesIn } from "./files.ts";
 import { mailbox } from "./home.ts";
 import { isOurName, isSafeName } from "./maildir.ts";
 import { messageIdOf, uniqueNameOf } from "./message.ts";
@@ -17,7 +16,7 @@ export function threadIn(id: string, messageId: string): Letter[] {
   const unique = uniqueNameOf(messageId.trim());
   const wanted = messageIdOf(unique);
   const unread = peek(id).letters;
-  const names = (ignore(["ENOENT"], () => readdirSync(join(mailbox(id), "cur"))) ?? []).sort();
+  const names = namesIn(join(mailbox(id), "cur")).sort();
   const since = (first: string) => {
     const from = isOurName(first) ? Number.parseInt(first, 10) - CLOCKS : 0;
     const written = names.filter((name) => !isOurName(name) || Number.parseInt(name, 10) >= from);
