@@ -6,7 +6,7 @@ import { listNew } from "../mesh/maildir.ts";
 import { oneLine } from "../mesh/message.ts";
 import { isLocal, type Peer } from "../mesh/peers.ts";
 import { bellOf, stateOf } from "./session.ts";
-import { lastPrompt, title } from "./transcript.ts";
+import { captions } from "./transcript.ts";
 
 export interface Row {
   id: string;
@@ -29,9 +29,8 @@ export interface Row {
 /** What it is working on, in its own words; else its title or last prompt, in one line. */
 async function summaryOf(peer: Peer, alive: boolean): Promise<string | null> {
   const path = peer.transcript_path;
-  const own =
-    peer.summary ||
-    (path && isLocal(peer) && alive ? ((await title(path)) ?? notMail(await lastPrompt(path))) : undefined);
+  const found = !peer.summary && path && isLocal(peer) && alive ? await captions(path) : undefined;
+  const own = peer.summary || (found?.title ?? notMail(found?.lastPrompt));
   const chars = Array.from(oneLine(sanitise(own ?? "")));
   return chars.length > 80 ? `${chars.slice(0, 79).join("")}…` : chars.join("") || null;
 }

@@ -87,9 +87,14 @@ export function read(line: Buffer, redact: number): Said | undefined {
 const timeOf = (value: unknown): string | undefined =>
   typeof value === "string" && /^\d{4}-[\dT:.Z+-]{1,30}$/.test(value) ? value : undefined;
 
-/** Whether a turn starts at this line; cheaper than reading it. */
-export const startsTurn = (line: Buffer): boolean =>
-  line.includes(USER) && !line.includes(RESULT) && read(line, 0)?.start !== undefined;
+/** Whether a turn starts at this line; cheaper than reading it, for no text is cleaned. */
+export function startsTurn(line: Buffer): boolean {
+  if (!line.includes(USER) || line.includes(RESULT)) return false;
+  const found = conversation(line);
+  if (found?.type !== "user" || found.isSidechain === true) return false;
+  const blocks = blocksOf(fields(found.message).content);
+  return blocks.length > 0 && !blocks.some(isResult) && asideOf(found, flat(blocks)) === undefined;
+}
 
 function spoken(found: Fields, redact: number): Entry[] {
   if (found.type === "attachment") {
@@ -114,25 +119,34 @@ function spoken(found: Fields, redact: number): Entry[] {
 function userSaid(found: Fields, redact: number): Said {
   const blocks = blocksOf(fields(found.message).content);
   const text = flat(blocks);
-  const only = (kind: EntryKind, shownText = text): Said => ({ entries: [{ kind, text: shown(shownText, redact) }] });
   if (!blocks.length) return { entries: [] };
-  if (found.isCompactSummary === true) return only("compaction");
-  if (blocks.some((block) => String(block.type).endsWith("tool_result"))) {
+  if (found.isCompactSummary !== true && blocks.some(isResult)) {
     const agent = string(fields(found.toolUseResult).agentId);
     const entries = blocks.flatMap((block) => resultOf(block, redact));
     if (agent && entries[0]) entries[0].agent = agent;
     return { entries };
   }
-  if (isInterrupt(text)) return only("interrupted");
-  if (text.startsWith("<local-command-caveat>")) return { entries: [] };
-  if (text.startsWith("<command-name>")) return only("command", commandOf(text));
-  if (/^<(local-command|bash)-std(out|err)>/.test(text)) return only("output", text.replace(OUTPUT_TAGS, ""));
-  if (found.isMeta === true && fields(found.origin).kind !== "peer") return only("meta");
-  return { start: { from: beganBy(found, text), prompt: shown(commandOf(text), redact) }, entries: [] };
+  const kind = asideOf(found, text);
+  if (kind === "caveat") return { entries: [] };
+  if (!kind) return { start: { from: beganBy(found, text), prompt: shown(commandOf(text), redact) }, entries: [] };
+  const said = kind === "command" ? commandOf(text) : kind === "output" ? text.replace(OUTPUT_TAGS, "") : text;
+  return { entries: [{ kind, text: shown(said, redact) }] };
+}
+
+const isResult = (block: Fields): boolean => String(block.type).endsWith("tool_result");
+
+/** What a user line without results is if it starts no turn. */
+function asideOf(found: Fields, text: string): EntryKind | "caveat" | undefined {
+  if (found.isCompactSummary === true) return "compaction";
+  if (isInterrupt(text)) return "interrupted";
+  if (text.startsWith("<local-command-caveat>")) return "caveat";
+  if (text.startsWith("<command-name>")) return "command";
+  if (/^<(local-command|bash)-std(out|err)>/.test(text)) return "output";
+  return found.isMeta === true && fields(found.origin).kind !== "peer" ? "meta" : undefined;
 }
 
 function resultOf(block: Fields, redact: number): Entry[] {
-  if (!String(block.type).endsWith("tool_result")) {
+  if (!isResult(block)) {
     const text = flat([block]);
     return [{ kind: isInterrupt(text) ? "interrupted" : "meta", text: shown(text, redact) }];
   }

@@ -62,12 +62,23 @@ export async function turnAt(path: string, index: number, options: ReadOptions =
   return turn;
 }
 
-/** The session's title: the one its user gave it, else the one Claude Code did; undefined if none or no transcript. */
-export const title = async (path: string): Promise<string | undefined> =>
-  (await lastValue(path, "custom-title", "customTitle")) ?? (await lastValue(path, "ai-title", "aiTitle"));
+/** What a transcript calls its session; each undefined if there is none, or no transcript. */
+export interface Captions {
+  /** the one its user gave it, else the one Claude Code did */
+  title: string | undefined;
+  /** the beginning of the last prompt, as Claude Code notes it */
+  lastPrompt: string | undefined;
+}
 
-/** The beginning of the session's last prompt as Claude Code notes it; undefined if none or no transcript. */
-export const lastPrompt = (path: string): Promise<string | undefined> => lastValue(path, "last-prompt", "lastPrompt");
+/** Title and last prompt of a session, in one look at the end of its transcript. */
+export async function captions(path: string): Promise<Captions> {
+  const last = await lastValues(path, {
+    "custom-title": "customTitle",
+    "ai-title": "aiTitle",
+    "last-prompt": "lastPrompt",
+  });
+  return { title: last.get("custom-title") ?? last.get("ai-title"), lastPrompt: last.get("last-prompt") };
+}
 
 async function fromEnd(path: string, index: number, options: ReadOptions): Promise<{ turn?: Turn; count: number }> {
   let count = 0;
@@ -163,20 +174,26 @@ function turnOf(index: number, said: Said[]): Turn {
 export const isAnswer = (entry: Entry): boolean =>
   ["text", "thinking", "tool_use", "tool_result", "image"].includes(entry.kind);
 
-async function lastValue(path: string, type: string, key: string): Promise<string | undefined> {
+/** The last value of each type of line that has one under its key. */
+async function lastValues(path: string, keys: Record<string, string>): Promise<Map<string, string>> {
+  const values = new Map<string, string>();
   const file = await openBytes(path).catch((error: unknown) => {
     if (error instanceof MeshError) return undefined;
     throw error;
   });
-  if (!file) return undefined;
+  if (!file) return values;
+  const wanted = Object.entries(keys).map(([type, key]) => ({ type, key, mark: Buffer.from(`"type":"${type}"`) }));
   try {
     for await (const { bytes, offset } of linesBackward(file)) {
-      const found = bytes.includes(`"type":"${type}"`) ? parse(bytes) : undefined;
-      const value = found?.type === type ? found[key] : undefined;
-      if (typeof value === "string" && value) return clean(value);
-      if (offset < file.size - LOOK_BACK) break;
+      for (const { type, key, mark } of wanted) {
+        if (values.has(type) || !bytes.includes(mark)) continue;
+        const found = parse(bytes);
+        const value = found?.type === type ? found[key] : undefined;
+        if (typeof value === "string" && value) values.set(type, clean(value));
+      }
+      if (values.size === wanted.length || offset < file.size - LOOK_BACK) break;
     }
-    return undefined;
+    return values;
   } finally {
     await file.close();
   }

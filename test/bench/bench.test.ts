@@ -1,6 +1,6 @@
 // The bench's arithmetic and tables on known numbers, and a short run of it. How fast anything is, is no test's business.
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { finish } from "../claude/stand-in.ts";
@@ -155,6 +155,29 @@ describe("a run", () => {
       commit: expect.stringMatching(/^([0-9a-f]{40}\+?|unknown\+?)$/),
     });
     expect(result.machine.platform).toContain(process.platform);
+  });
+
+  it("holds another program's mail beside ours", { timeout: 90_000 }, async () => {
+    const home = tempHome();
+    const peer = `'${process.execPath}' '${file("bare-peer.mjs")}' '${home.folder("theirs")}'`;
+    const tools = { send: "tell", to: "who", body: "what", receive: "check", whoami: "me", id: "number (\\d+)" };
+    const measured = (given: object) =>
+      finish(
+        home.start(process.execPath, [
+          ...[file("run.mjs"), "--only", "send → receive by", "--rounds", "2"],
+          ...["--peer", peer, "--peer-tools", JSON.stringify(given)],
+        ]),
+      );
+    const ended = await measured({ ...tools, more: { loud: true } });
+    expect(ended.code, ended.stderr).toBe(0);
+    const { rows } = JSON.parse(readFileSync(home.path("bench.json"), "utf8")) as Result;
+    expect(rows.map(({ name }) => name)).toEqual([`send → receive by ${peer}`]);
+    for (const number of [rows[0]?.floor, rows[0]?.value]) expect(number).toBeGreaterThan(0);
+    expect(readdirSync(home.path("theirs"))).toHaveLength(2);
+
+    const mute = await measured({ ...tools, id: "name is (\\w+)" });
+    expect(mute.code).toBe(1);
+    expect(mute.stderr).toContain("no address in what me says: you are number");
   });
 
   it("says what is wrong with its words", { timeout: 60_000 }, async () => {

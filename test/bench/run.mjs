@@ -21,6 +21,7 @@ import * as scale from "./scale.mjs";
 import * as supervisor from "./supervisor.mjs";
 import { between, growthText, machineText, markdown, text } from "./table.mjs";
 import * as wake from "./wake.mjs";
+import * as woken from "./woken.mjs";
 import { at, closeAll } from "./world.mjs";
 
 const { values: options } = parseArgs({
@@ -36,7 +37,7 @@ const { values: options } = parseArgs({
   },
 });
 if (options.rounds !== undefined) options.rounds = Number(options.rounds);
-const families = [wake, processes, supervisor, idle, scale, { rows: rowsFor(options) }];
+const families = [wake, woken, processes, supervisor, idle, scale, { rows: rowsFor(options) }];
 const isWanted = ({ name }) => name.toLowerCase().includes(options.only.toLowerCase());
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { lastPrompt, lastTurns, type Turn, title, turnAt } from "../../src/claude/transcript.ts";
+import { captions, lastTurns, type Turn, turnAt } from "../../src/claude/transcript.ts";
 import { openBytes } from "../../src/claude/transcript-lines.ts";
 
 const fixture = (name: string) => fileURLToPath(new URL(`../../fixtures/transcripts/${name}.jsonl`, import.meta.url));
@@ -259,8 +259,7 @@ describe("title and last prompt", () => {
     ["2.1.197/early-answer", "Folder contents", undefined],
     ["2.1.329/no-such-file", undefined, undefined],
   ])("are read from the end of %s", async (name, itsTitle, itsPrompt) => {
-    expect(await title(fixture(name))).toBe(itsTitle);
-    expect(await lastPrompt(fixture(name))).toBe(itsPrompt);
+    expect(await captions(fixture(name))).toEqual({ title: itsTitle, lastPrompt: itsPrompt });
   });
 
   it("are the newest, and a title that the user gave goes before Claude Code's", async () => {
@@ -275,7 +274,7 @@ describe("title and last prompt", () => {
         user('"type":"last-prompt"'),
       ),
     );
-    expect([await title(path), await lastPrompt(path)]).toEqual(["mine", "second"]);
+    expect(await captions(path)).toEqual({ title: "mine", lastPrompt: "second" });
   });
 });
 

@@ -14,7 +14,7 @@ import {
   withStatusLine,
 } from "../../src/claude/settings.ts";
 import { TOOLS, type Tool } from "../../src/claude/tools.ts";
-import { lastPrompt, lastTurns, title, turnAt } from "../../src/claude/transcript.ts";
+import { captions, lastTurns, turnAt } from "../../src/claude/transcript.ts";
 import { formatHit, formatTurn } from "../../src/claude/transcript-format.ts";
 import { searchTurns } from "../../src/claude/transcript-search.ts";
 import { printable, sanitise } from "../../src/clean.ts";
@@ -94,10 +94,9 @@ fuzz<Buffer>(4, {
           if (!(error instanceof MeshError)) throw error;
         });
       isShowable(
-        (await title(path))?.replace(/[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "") ?? "",
+        (await captions(path)).title?.replace(/[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "") ?? "",
         "the title",
       );
-      await lastPrompt(path);
       for (const query of ["the", "/o./g"])
         for await (const hit of searchTurns(path, query)) expect(formatHit(hit)).not.toMatch(/\p{Cc}/u);
     };
