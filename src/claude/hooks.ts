@@ -202,7 +202,8 @@ async function hand(
   if (event === "UserPromptSubmit") await standStill(peer.id);
   let room = CONTEXT_LIMIT - held.reduce((sum, letter) => sum + frameLength(letter), 0);
   const taken = take(peer.id, (letter) => {
-    if (!wanted(letter)) return false;
+    // What is held may have been put back meanwhile.
+    if (!wanted(letter) || held.some(({ unique }) => unique === letter.unique)) return false;
     room -= frameLength(letter);
     return room > 0 || "stop";
   });

@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { safeConfig } from "../mesh/config.ts";
 import { mailbox } from "../mesh/home.ts";
 import { log } from "../mesh/log.ts";
-import { locate, putBack, ring } from "../mesh/maildir.ts";
+import { claim, locate, putBack, ring } from "../mesh/maildir.ts";
 import { type Peer, readPeer } from "../mesh/peers.ts";
 import { clearPosted, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
@@ -33,7 +33,14 @@ export function unpost(id: string, letters: Letter[]): void {
   }
 }
 
-/** Waits until the hook has marked every letter, at most `ms`; puts the others back. True if all were seen. */
+/** How often, in ms, a letter is claimed anew while the client has it: well before it would count as orphaned. */
+const CLAIM = 5000;
+
+/**
+ * Waits until the hook has marked every letter, at most `ms` of the time that the session is idle; puts the others back.
+ * True if all were seen. While it is busy or asks its user, the client has what was posted, and shows it between two
+ * tool calls or later: put back, it would be shown twice.
+ */
 export async function confirmed(id: string, letters: Letter[], ms: number = CONFIRM): Promise<boolean> {
   const box = mailbox(id);
   const unseen = () =>
@@ -41,8 +48,19 @@ export async function confirmed(id: string, letters: Letter[], ms: number = CONF
       const place = locate(box, l.unique);
       return place?.at === "new" || (place?.at === "cur" && place.flags === "");
     });
-  const end = performance.now() + ms;
-  while (unseen().length && performance.now() < end) await pause(20);
+  let idle = 0;
+  let claimed = performance.now();
+  for (let last = claimed; unseen().length && idle < ms; ) {
+    await pause(20);
+    const now = performance.now();
+    const peer = readPeer(id);
+    const state = peer ? stateOf(peer).state : "gone";
+    if (state === "idle" || state === "gone") idle += now - last;
+    last = now;
+    if (now - claimed < CLAIM) continue;
+    for (const { unique } of unseen()) claim(box, unique);
+    claimed = now;
+  }
   const left = unseen();
   for (const letter of left) putBack(box, letter.unique);
   return left.length === 0;

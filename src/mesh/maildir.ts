@@ -124,6 +124,11 @@ export function collect(box: string, name: string, unique: string = name): boole
   });
 }
 
+/** Says that a collected letter is still in its collector's hands: what has not been claimed for long counts as orphaned. */
+export function claim(box: string, unique: string, now: Date = new Date()): void {
+  ignore(["ENOENT"], () => utimesSync(curPath(box, unique, ""), now, now));
+}
+
 /** `since`: when the file came to this place and these flags. */
 export type Place = { path: string; since: Date } & ({ at: "new" } | { at: "cur"; flags: string });
 

@@ -9,7 +9,7 @@ import { bounce } from "./dead.ts";
 import { namesIn } from "./files.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 import { log } from "./log.ts";
-import { locate, mark } from "./maildir.ts";
+import { collect, locate, mark } from "./maildir.ts";
 import { type Letter, readLetter } from "./receive.ts";
 
 const ROOMS = ["owed", "told"] as const;
@@ -31,7 +31,11 @@ export function oweAnswer(id: string, { message, unique }: Letter): void {
 export function markSeen(id: string, letters: Letter[]): void {
   for (const letter of letters) {
     oweAnswer(id, letter);
-    if (!mark(mailbox(id), letter.unique, "S")) log("mark-failed", id, letter.unique);
+    const box = mailbox(id);
+    if (mark(box, letter.unique, "S")) continue;
+    // Put back meanwhile by who thought it lost: it has been shown all the same.
+    const isMarked = collect(box, letter.unique) && mark(box, letter.unique, "S");
+    if (!isMarked) log("mark-failed", id, letter.unique);
   }
 }
 

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { post } from "../../src/claude/inbox-socket.ts";
 import { framedNames, isFramed } from "../../src/claude/prompt.ts";
-import { createRinger, type Ringer } from "../../src/claude/ringer.ts";
+import { CONFIRM, createRinger, type Ringer } from "../../src/claude/ringer.ts";
 import { letter } from "../mesh/temp-mesh.ts";
 import { type TempHome, tempHome, until } from "../temp-home.ts";
 import { type StandIn, standIn } from "./stand-in.ts";
@@ -138,6 +138,19 @@ describe("the ringer of an idle session", () => {
     await until(() => posts.length || bellOf(api), "a post, or at least the bell", 3000);
     ringer.look();
     await until(() => posts.flatMap(framedNames).includes(behind) || bellOf(api), "the letter behind it", 3000);
+  });
+
+  it("leaves what it has posted to the client while the session is busy, and puts it back when it is idle again", async () => {
+    const { api, posts, ringer } = await stage();
+    const unique = letter(api.box);
+    ringer.look();
+    await until(() => posts.length, "a post");
+    api.says("busy");
+    // Longer than an idle session would be waited for.
+    await pause(CONFIRM + 300);
+    expect([api.room("new"), api.room("cur")]).toEqual([[], [`${unique}:2,`]]);
+    api.says("idle");
+    await until(() => api.room("new").length, "the letter to come back");
   });
 
   it("puts back what no hook has seen, rings the bell, and leaves the socket alone for a while", async () => {

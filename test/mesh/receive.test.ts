@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { bury } from "../../src/mesh/dead.ts";
-import { collect, listNew, mark, newPath, recover } from "../../src/mesh/maildir.ts";
+import { collect, listNew, mark, newPath, putBack, recover } from "../../src/mesh/maildir.ts";
 import { compose, MAX_BYTES, messageIdOf, uniqueName } from "../../src/mesh/message.ts";
 import { markSeen } from "../../src/mesh/owed.ts";
 import { peek, readLetter, readSeen, receiptIn, receipts, STILL, standStill, take } from "../../src/mesh/receive.ts";
@@ -79,6 +79,16 @@ describe("take and mark", () => {
     tempMesh();
     expect(peek("nobody")).toEqual({ letters: [], unready: 0 });
     expect(take("nobody", all)).toEqual([]);
+  });
+
+  it("what was put back while it was being shown is marked all the same", () => {
+    const api = box(tempMesh(), "api");
+    const unique = letter(api);
+    const letters = take("api", all);
+    expect(putBack(api, unique)).toBe(true);
+    markSeen("api", letters);
+    expect(readdirSync(join(api, "new"))).toEqual([]);
+    expect(readdirSync(join(api, "cur"))).toEqual([`${unique}:2,S`]);
   });
 
   it("marking what has vanished is logged, not thrown", () => {

@@ -1,0 +1,327 @@
+// The four bells of one session, in whatever order they ring and whichever of them die: each letter is shown once, and
+// each sender's in order. The bells and hooks are the product's own, on real files; the client is a model of the real one,
+// and time passes by the clock of the test.
+
+import { AsyncResource } from "node:async_hooks";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { expect, it, vi } from "vitest";
+import { createRinger, type Ringer } from "../../src/claude/ringer.ts";
+import { createTypingBell, type Type } from "../../src/claude/typing-bell.ts";
+import { safeConfig } from "../../src/mesh/config.ts";
+import { namesIn } from "../../src/mesh/files.ts";
+import { joinMesh } from "../../src/mesh/join.ts";
+import { ring } from "../../src/mesh/maildir.ts";
+import { sweepMailbox } from "../../src/mesh/sweep.ts";
+import { letter, type Sleeper, sleeper, tempFolder, tempMesh } from "../mesh/temp-mesh.ts";
+import { ModelClient } from "./client.ts";
+
+/** A process of ours: what it waits for when it has been killed never comes. */
+interface Life {
+  isOver: boolean;
+}
+const { lives, socket } = await vi.hoisted(async () => {
+  const { AsyncLocalStorage } = await import("node:async_hooks");
+  return {
+    lives: new AsyncLocalStorage<{ isOver: boolean }>(),
+    /** where posts go, and when their sender dies over the next one */
+    socket: { post: (_text: string) => {}, died: () => {}, dies: undefined as "before" | "after" | undefined },
+  };
+});
+vi.mock("node:timers/promises", () => ({
+  setTimeout: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
+}));
+vi.mock("../../src/claude/inbox-socket.ts", () => ({
+  post: async (_path: string, text: string) => {
+    const life = lives.getStore();
+    const { dies } = socket;
+    socket.dies = undefined;
+    if (dies !== "before") socket.post(text);
+    if (dies && life) {
+      life.isOver = true;
+      socket.died();
+    }
+    await new Promise<void>((resolve) => setTimeout(resolve, 1));
+  },
+}));
+
+/** Time stands still but for `pass`, and what a killed process waits for is over with it. */
+function stopTime(): void {
+  vi.useFakeTimers({ toFake: ["Date", "performance", "setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+  const later = globalThis.setTimeout;
+  vi.stubGlobal("setTimeout", (run: () => void, ms?: number) => {
+    const life = lives.getStore();
+    return later(
+      AsyncResource.bind(() => life?.isOver || run()),
+      ms,
+    );
+  });
+}
+
+const PRIORITIES = { task: "next", note: "low", urgent: "now" } as const;
+type Kind = keyof typeof PRIORITIES;
+
+class World {
+  readonly home = tempMesh();
+  readonly cwd = tempFolder();
+  readonly sent: { unique: string; from: string; kind: Kind }[] = [];
+  /** letters whose bell died while the client had them: it could not say so, and they may come twice */
+  readonly excused = new Set<string>();
+  /** a hook died with letters in its hands: they come later, after some that were sent after them */
+  isOutOfOrder = false;
+  id = "";
+  client!: ModelClient;
+  private process!: Sleeper;
+  private bells: { life: Life; bell: Ringer }[] = [];
+  private clock = 0;
+  /** a key of the user's came while a text was being pasted */
+  private isDisturbed = false;
+
+  private readonly isNew: boolean;
+
+  constructor(isNew: boolean) {
+    this.isNew = isNew;
+    mkdirSync(join(this.cwd, "sessions"));
+  }
+  get box(): string {
+    return join(this.home, "inbox", this.id);
+  }
+
+  /** claude starts, or starts again with the session that it had. */
+  async start(): Promise<void> {
+    this.process = sleeper();
+    const { pid } = this.process;
+    vi.stubEnv("CLAUDE_PID", String(pid));
+    vi.stubEnv("CLAUDE_CONFIG_DIR", this.cwd);
+    const sessionFile = join(this.cwd, "sessions", `${pid}.json`);
+    const { sessionId = "s0", shown } = this.client ?? {};
+    const { isNew } = this;
+    const killed = () => {
+      this.isOutOfOrder = true;
+      this.excuse();
+    };
+    this.client = new ModelClient(
+      {
+        pid,
+        sessionFile,
+        isNew,
+        box: () => this.box,
+        changed: () => this.look(),
+        killed,
+        untold: (text) => this.excuse([text]),
+      },
+      shown,
+    );
+    this.client.sessionId = sessionId;
+    this.client.write();
+    const joining = joinMesh({
+      ...{ pid, cwd: this.cwd, name: "api", claude_session_file: sessionFile, session_id: sessionId },
+      ...{ supervisor: process.pid, client: this.isNew ? "2.1.329" : "2.1.197" },
+    });
+    this.id = (await this.during(joining)).id;
+    socket.post = (text) => this.client.post(text);
+    socket.died = () => this.excuse();
+    this.bells = [];
+    this.raise((id) => createTypingBell(id, this.type, () => {}));
+    if (this.isNew) this.raise((id) => createRinger(id));
+    await this.during(this.client.hook("SessionStart", { source: "resume" }));
+  }
+  private raise(make: (id: string) => Ringer): void {
+    const life = { isOver: false };
+    this.bells.push(lives.run(life, () => ({ life, bell: make(this.id) })));
+  }
+  /** The mail server, which is the second of them, is killed, or started again. */
+  killServer(): void {
+    const [, server] = this.bells;
+    if (server) server.life.isOver = true;
+    this.excuse();
+  }
+  restartServer(): void {
+    const server = this.bells[1];
+    if (!server?.life.isOver) return;
+    this.bells.pop();
+    this.raise((id) => createRinger(id));
+    this.look();
+  }
+  private excuse(texts = this.client.queue.map(({ text }) => text)): void {
+    for (const { unique } of this.sent) if (texts.some((text) => text.includes(unique))) this.excused.add(unique);
+  }
+  /** claude is killed, and all that belongs to it. */
+  async kill(): Promise<void> {
+    for (const { life } of this.bells) life.isOver = true;
+    await this.process.kill();
+  }
+  async dieAndResume(): Promise<void> {
+    await this.during(this.client.stop());
+    await this.kill();
+    await this.start();
+  }
+
+  private readonly type: Type = async (text, begin = () => true, withdraw = () => {}) => {
+    const { client } = this;
+    if (client.status !== "idle" || client.box !== "" || client.queue.length || !begin()) return "not clear";
+    client.box = text;
+    this.isDisturbed = false;
+    await new Promise<void>((resolve) => setTimeout(resolve, 100));
+    const isClear = client.status === "idle" && !this.isDisturbed;
+    if (!isClear) withdraw();
+    if (!isClear) await new Promise<void>((resolve) => setTimeout(resolve, 50));
+    client.box = "";
+    if (isClear) client.queue.push({ by: "typed", text });
+    return isClear ? "entered" : "withdrawn";
+  };
+  key(): void {
+    this.isDisturbed = true;
+    if (this.client.box === "") this.client.box = "a draft";
+    else if (this.client.box === "a draft") this.client.box = "";
+  }
+
+  send(from: string, kind: Kind): void {
+    const fields = {
+      kind: kind === "note" ? "note" : "task",
+      priority: PRIORITIES[kind],
+      body: `${kind} ${this.sent.length}`,
+    };
+    const unique = letter(this.box, { ...fields, from: { name: from, id: from, host: "laptop" } } as never);
+    this.sent.push({ unique, from, kind });
+    ring(this.box);
+    this.look();
+  }
+  look(): void {
+    for (const { life, bell } of this.bells) if (!life.isOver) lives.run(life, () => bell.look());
+  }
+  /** Time passes: what waits for it goes on, the watchers look, mailboxes are swept. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 100) {
+      await vi.advanceTimersByTimeAsync(Math.min(left, 100));
+      await new Promise((resolve) => setImmediate(resolve));
+      this.clock += 100;
+      this.client.watch();
+      this.client.begins();
+      if (this.clock % 10_000 === 0) this.look();
+      if (this.clock % 30_000 === 0) sweepMailbox(this.id, safeConfig());
+    }
+  }
+  /** Lets time pass until it is done. */
+  async during<T>(work: Promise<T>): Promise<T> {
+    let isDone = false;
+    void work.finally(() => {
+      isDone = true;
+    });
+    while (!isDone) await this.pass(20);
+    return work;
+  }
+  /** A step of the session. */
+  async goOn(ends: boolean): Promise<void> {
+    await this.during(this.client.goOn(ends));
+  }
+  /** The session comes to rest, and nobody does anything. */
+  async rest(): Promise<void> {
+    for (let n = 0; n < 60 && (this.client.status !== "idle" || this.client.queue.length > 0); n++)
+      await this.goOn(true);
+  }
+
+  /** How things stand, for a test that fails. */
+  private says(): string {
+    const { status, box, queue } = this.client;
+    const log = readFileSync(join(this.home, "log"), "utf8");
+    const rooms = ["new", "cur", "posted"].map((room) => `${room}: ${namesIn(join(this.box, room))}`);
+    return `${JSON.stringify({ status, box, queue, lives: this.bells.map(({ life }) => !life.isOver) })}; ${rooms.join("; ")}\n${log}`;
+  }
+
+  async end(): Promise<void> {
+    const { client } = this;
+    Object.assign(client, { dropsNext: false, killsNext: false });
+    socket.dies = undefined;
+    if (client.box === "a draft") client.box = "";
+    for (let n = 0; n < 5; n++) {
+      await this.rest();
+      await this.pass(40_000);
+    }
+    await this.rest();
+    const times = (unique: string) => client.shown.filter((one) => one === unique).length;
+    const waking = this.sent.filter(({ kind }) => kind !== "note").map(({ unique }) => unique);
+    expect(
+      waking.filter((unique) => times(unique) === 0),
+      `never shown, though it should wake; ${this.says()}`,
+    ).toEqual([]);
+    client.prompt();
+    await this.rest();
+    await this.pass(40_000);
+    client.prompt();
+    await this.rest();
+    for (const { unique } of this.sent) {
+      expect(times(unique), `how often ${unique} was shown`).toBeGreaterThan(0);
+      if (!this.excused.has(unique)) expect(times(unique), `how often ${unique} was shown`).toBe(1);
+    }
+    expect(readdirSync(join(this.box, "new"))).toEqual([]);
+    expect(readdirSync(join(this.box, "cur")).sort()).toEqual(this.sent.map(({ unique }) => `${unique}:2,S`).sort());
+    if (this.isOutOfOrder || this.excused.size) return;
+    const order = (of: string[]) => {
+      const mail = of.flatMap((unique) => this.sent.find((one) => one.unique === unique) ?? []);
+      return mail.sort((a, b) =>
+        `${a.from} ${a.kind}` < `${b.from} ${b.kind}` ? -1 : `${a.from} ${a.kind}` > `${b.from} ${b.kind}` ? 1 : 0,
+      );
+    };
+    expect(order(client.shown)).toEqual(order(this.sent.map(({ unique }) => unique)));
+  }
+}
+
+type Step = { says: string; run(world: World): Promise<void> | void };
+const step = (says: string, run: Step["run"]): Step => ({ says, run, [fc.toStringMethod]: () => says }) as Step;
+/** What happens all the time, and what seldom does. */
+const usual: fc.Arbitrary<Step>[] = [
+  fc
+    .tuple(fc.constantFrom("web", "db"), fc.constantFrom<Kind>("task", "note", "urgent"))
+    .map(([from, kind]) => step(`${kind} from ${from}`, (w) => w.send(from, kind))),
+  fc.constantFrom(20, 100, 500, 3500, 31_000).map((ms) => step(`${ms} ms`, (w) => w.pass(ms))),
+  fc.boolean().map((ends) => step(ends ? "the turn ends" : "goes on", (w) => w.goOn(ends))),
+  fc.constant(step("the user prompts", (w) => w.client.prompt())),
+];
+const seldom = [
+  step("a key", (w) => w.key()),
+  step("Esc", (w) => w.client.escape()),
+  step("a dialog", (w) => w.client.ask()),
+  step("/clear", (w) => w.during(w.client.clear())),
+  step("the next post is dropped", (w) => void Object.assign(w.client, { dropsNext: true })),
+  step("the next hook is killed", (w) => void Object.assign(w.client, { killsNext: true })),
+  step("the mail server dies over its next post", () => void Object.assign(socket, { dies: "before" })),
+  step("the mail server dies after its next post", () => void Object.assign(socket, { dies: "after" })),
+  step("the mail server is killed", (w) => w.killServer()),
+  step("the mail server is back", (w) => w.restartServer()),
+  step("claude dies and is resumed", (w) => w.dieAndResume()),
+].map((one) => fc.constant(one));
+const steps = fc.oneof({ weight: 5, arbitrary: fc.oneof(...usual) }, { weight: 2, arbitrary: fc.oneof(...seldom) });
+
+it.each([
+  ["2.1.329", true],
+  ["2.1.197", false],
+])(
+  "whatever rings and whoever dies, a session of %s is shown each letter once",
+  { timeout: 600_000 },
+  async (_, isNew) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(steps, { minLength: 1, maxLength: 40, size: "max" }), async (script) => {
+        stopTime();
+        try {
+          const world = new World(isNew);
+          await world.start();
+          for (const one of script) await one.run(world);
+          await world.end();
+          await world.kill();
+        } finally {
+          vi.unstubAllGlobals();
+          vi.unstubAllEnvs();
+          vi.useRealTimers();
+        }
+      }),
+      {
+        numRuns: Number(process.env.CLAUDEMESH_TEST_RUNS ?? 25),
+        // To make a failure small takes minutes: with the seed that it printed.
+        endOnFailure: !process.env.CLAUDEMESH_TEST_SEED,
+        ...(process.env.CLAUDEMESH_TEST_SEED ? { seed: Number(process.env.CLAUDEMESH_TEST_SEED) } : {}),
+      },
+    );
+  },
+);
