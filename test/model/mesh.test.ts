@@ -258,7 +258,9 @@ const steps: fc.Arbitrary<Step>[] = [
       markSeen(box, hand);
       for (const { unique } of hand) {
         const mail = world.mail.find((m) => m.box === box && m.unique === unique);
-        if (mail?.at !== "cur") continue;
+        if (!mail || mail.at === "dead") continue;
+        // Put back meanwhile, for its collector seemed dead: it has been shown all the same.
+        if (mail.at === "new") Object.assign(mail, { at: "cur", since: Date.now() });
         if (!mail.flags.includes("S")) mail.shown++;
         mail.flags = mail.flags.includes("R") ? "RS" : "S";
         if (mail.kind === "question" && box !== "you" && !mail.flags.includes("R")) world.owed.add(mail);
