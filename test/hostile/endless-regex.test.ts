@@ -7,7 +7,7 @@ import { standIn } from "../claude/stand-in.ts";
 import { type TempHome, tempHome } from "../temp-home.ts";
 
 const ENDLESS = ["/(a+)+$/", "/^(\\w+\\s?)*$/", "/(a|aa)+$/m", "/(?:a*)*b(?=c)/"];
-const SENTENCE = "it was not done with 4 MB after 3 s\na regex in which repetitions are nested";
+const SENTENCE = "it was not done with 2 MB after 3 s\na regex in which repetitions are nested";
 
 /** A session named api whose one long line is what such a regex can't get through. */
 async function withLongLine(home: TempHome): Promise<void> {
