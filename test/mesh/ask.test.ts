@@ -9,6 +9,7 @@ import { listNew } from "../../src/mesh/maildir.ts";
 import { messageIdOf, uniqueName, uniqueNameOf } from "../../src/mesh/message.ts";
 import { markSeen } from "../../src/mesh/owed.ts";
 import type { Peer } from "../../src/mesh/peers.ts";
+import { isRunning } from "../../src/mesh/process.ts";
 import { peek, receiptIn, take } from "../../src/mesh/receive.ts";
 import { reply } from "../../src/mesh/reply.ts";
 import { until } from "../temp-home.ts";
@@ -235,7 +236,7 @@ describe("an asker that gives up", () => {
     const marker = join(you, "awaited", question);
     const pid = Number(readFileSync(marker, "utf8").split(" ")[0]);
     process.kill(pid, "SIGKILL");
-    await until(() => !existsSync(`/proc/${pid}/cwd`), "its end");
+    await until(() => !isRunning(pid), "its end");
     answer(messageIdOf(question), "8080");
     expect(peek("you").letters).toMatchObject([{ message: { body: "8080" } }]);
     expect(take("you", all)).toHaveLength(1);

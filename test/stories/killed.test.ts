@@ -1,8 +1,9 @@
 // The supervisor is killed with no chance to say goodbye: for claude that is its terminal closing.
 
 import { expect, it } from "vitest";
-import { isRunning, parentOf } from "../../src/mesh/process.ts";
+import { commandOf, isRunning, parentOf } from "../../src/mesh/process.ts";
 import { versions } from "../real/client.ts";
+import { descendants } from "../real/processes.ts";
 import { until } from "../temp-home.ts";
 import { stage } from "./stage.ts";
 
@@ -12,10 +13,13 @@ it.each(versions)("kill -9 of the supervisor ends claude %s, and its mail waits 
   await mate.ask("hello [[say:hello]]");
   const last = mate.id();
   const { id = "", pid = 0 } = (await row("api")) ?? {};
-  process.kill(parentOf(pid) ?? 0, "SIGKILL");
+  const supervisor = parentOf(pid) ?? 0;
+  const guard = descendants(supervisor).find((one) => commandOf(one).startsWith("/bin/sh -c trap")) ?? 0;
+  expect(isRunning(guard)).toBe(true);
+  process.kill(supervisor, "SIGKILL");
   await until(() => !isRunning(pid), "claude to end as its terminal is gone");
-  // The shell that it was started from has its terminal back.
-  await mate.waitScreen("Killed");
+  await until(() => !isRunning(guard), "the guard to have put the screen back");
+  // The shell that it was started from has its terminal back. What it says before the guard is done is on claude's screen.
   mate.type("echo $((20 + 3)) words; exit\r");
   await mate.waitScreen("23 words");
   await mate.exit();
