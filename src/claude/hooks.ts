@@ -8,12 +8,12 @@ import { safeConfig } from "../mesh/config.ts";
 import { FILE_MODE, mailbox } from "../mesh/home.ts";
 import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
-import { bellOf as bellFile, collect, curPath, locate, mark, recover, ring } from "../mesh/maildir.ts";
-import { oweAnswer, remindOf } from "../mesh/owed.ts";
+import { bellOf as bellFile, curPath, locate, recover, ring } from "../mesh/maildir.ts";
+import { markSeen, remindOf } from "../mesh/owed.ts";
 import { isLinked, type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { commandOf, isRunning } from "../mesh/process.ts";
-import { isOnItsWay, isWaking, type Letter, peek, readSeen, standStill, take } from "../mesh/receive.ts";
+import { isWaking, type Letter, onTheirWay, peek, readLetter, readSeen, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
 import {
   CONTEXT_LIMIT,
@@ -152,19 +152,13 @@ async function userPromptSubmit(peer: Peer, prompt: string): Promise<HookOutput>
 
 /** Marks a letter that stands in the prompt. `again`: it had been shown before; `unknown`: it never lay in this mailbox. */
 function confirm(peer: Peer, unique: string): "first" | "again" | "unknown" {
-  const box = mailbox(peer.id);
   clearPosted(peer.id, unique);
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const place = locate(box, unique);
-    if (!place) return "unknown";
-    if (place.at === "cur" && /[ST]/.test(place.flags)) return "again";
-    // Put back because this hook came late: it is in the prompt all the same.
-    if (place.at === "new" && !collect(box, unique)) continue;
-    const letter = readSeen(peer.id, `${unique}:2,`);
-    if (letter) oweAnswer(peer.id, letter);
-    if (mark(box, unique, "S")) return "first";
-  }
-  return "unknown";
+  const place = locate(mailbox(peer.id), unique);
+  if (place?.at === "cur" && /[ST]/.test(place.flags)) return "again";
+  const letter = readLetter(peer.id, unique);
+  if (!letter) return "unknown";
+  markSeen(peer.id, [letter]);
+  return "first";
 }
 
 /** How long, in ms, the supervisor gets to put back what it was about to type when another prompt came first. */
@@ -174,7 +168,7 @@ const TAKE_BACK = 1000;
 async function takenBack(peer: Peer): Promise<void> {
   if (!peer.supervisor || !isRunning(peer.supervisor) || expectsInbox(peer)) return;
   const end = performance.now() + TAKE_BACK;
-  while (isOnItsWay(peer.id) && performance.now() < end) await pause(20);
+  while (onTheirWay(peer.id).length && performance.now() < end) await pause(20);
 }
 
 /** The letters that the supervisor holds for the notice it typed. */

@@ -27,15 +27,15 @@ export function oweAnswer(id: string, { message, unique }: Letter): void {
   }
 }
 
-/** Marks letters that have been shown; from now on the questions among them are owed an answer. */
+/** Marks letters that have been shown, wherever they lie by now; the questions among them are owed an answer from now on. */
 export function markSeen(id: string, letters: Letter[]): void {
   for (const letter of letters) {
     oweAnswer(id, letter);
     const box = mailbox(id);
     if (mark(box, letter.unique, "S")) continue;
     // Put back meanwhile by who thought it lost: it has been shown all the same.
-    const isMarked = collect(box, letter.unique) && mark(box, letter.unique, "S");
-    if (!isMarked) log("mark-failed", id, letter.unique);
+    collect(box, letter.unique);
+    if (!mark(box, letter.unique, "S")) log("mark-failed", id, letter.unique);
   }
 }
 

@@ -116,7 +116,7 @@ export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): 
   let ahead: Set<string> | undefined;
   for (const letter of waiting(id)) {
     if (letter === "not yet") continue;
-    ahead ??= sendersAhead(id);
+    ahead ??= new Set(onTheirWay(id).map(senderOf));
     if (ahead.has(senderOf(letter))) continue;
     const answer = wanted(letter);
     if (answer === "stop") break;
@@ -133,20 +133,9 @@ export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): 
 
 const senderOf = ({ message }: Letter) => message.from?.id ?? "";
 
-/** Who has a letter that a bell has collected and no hook has seen yet. */
-const sendersAhead = (id: string) =>
-  new Set(
-    postedNames(id)
-      .flatMap((unique) => readSeen(id, `${unique}:2,`) ?? [])
-      .map(senderOf),
-  );
-
-/** True while a bell holds a letter that no hook has seen. */
-export const isOnItsWay = (id: string): boolean =>
-  postedNames(id).some((unique) => {
-    const place = locate(mailbox(id), unique);
-    return place?.at === "cur" && place.flags === "";
-  });
+/** The letters that a bell has collected and no hook has seen yet. */
+export const onTheirWay = (id: string): Letter[] =>
+  postedNames(id).flatMap((unique) => readSeen(id, `${unique}:2,`) ?? []);
 
 /** Collects the answer to `question` (a unique name), or the bounce of it, for the one who waits for it. */
 export function takeAnswer(id: string, question: string): Letter | undefined {
