@@ -55,7 +55,7 @@ export async function confirmed(id: string, letters: Letter[], ms: number = CONF
     const now = performance.now();
     const peer = readPeer(id);
     const state = peer ? stateOf(peer).state : "gone";
-    if (state === "idle" || state === "gone") idle += now - last;
+    if (state !== "busy" && state !== "asking") idle += now - last;
     last = now;
     if (now - claimed < CLAIM) continue;
     for (const { unique } of unseen()) claim(box, unique);
@@ -86,14 +86,10 @@ export function createRinger(id: string, push?: (line: string) => Promise<void>)
   async function round(): Promise<void> {
     const peer = readPeer(id);
     if (!peer) return;
-    if (stateOf(peer).state !== "idle") {
-      begun = true;
-      return;
-    }
-    if (!begun && isOpening(peer)) {
-      setTimeout(look, 500).unref();
-      return;
-    }
+    const isIdle = stateOf(peer).state === "idle";
+    begun ||= !isIdle || !isOpening(peer);
+    if (!begun) setTimeout(look, 500).unref();
+    if (!isIdle || !begun) return;
     const { letters, unready } = peek(id);
     if (unready) setTimeout(look, STILL).unref();
     if (!letters.some(isWaking)) {
