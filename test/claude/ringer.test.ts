@@ -8,7 +8,7 @@ import { framedNames, isFramed } from "../../src/claude/prompt.ts";
 import { CONFIRM, createRinger, type Ringer } from "../../src/claude/ringer.ts";
 import { letter } from "../mesh/temp-mesh.ts";
 import { type TempHome, tempHome, until } from "../temp-home.ts";
-import { type StandIn, standIn } from "./stand-in.ts";
+import { claudeWith, type StandIn, standIn } from "./stand-in.ts";
 
 /** An inbox socket that takes what is posted, as the client's does: it answers nothing. */
 async function inbox(home: TempHome): Promise<{ path: string; posts: string[] }> {
@@ -83,8 +83,7 @@ describe("the ringer of an idle session", () => {
     vi.stubEnv("CLAUDEMESH_HOME", home.path(".claudemesh"));
     onTestFinished(() => void vi.unstubAllEnvs());
     const { path, posts } = await inbox(home);
-    writeFileSync(home.path("claude"), "#!/bin/sh\nexec 3<&0\nread -r _ <&3\n", { mode: 0o755 });
-    const { pid = 0 } = home.start(home.path("claude"), ["begin with this"]);
+    const pid = claudeWith(home, ["begin with this"]);
     const api = await standIn(home, "api", { pid, session: { messagingSocketPath: path } });
     const ringer = createRinger(api.id);
     const unique = letter(api.box);

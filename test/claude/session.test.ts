@@ -18,7 +18,7 @@ import { type Peer, readPeer } from "../../src/mesh/peers.ts";
 import { argumentsOf } from "../../src/mesh/process.ts";
 import { type TempHome, tempHome, until } from "../temp-home.ts";
 import { claudeServer } from "./server.ts";
-import { standIn } from "./stand-in.ts";
+import { claudeWith, standIn } from "./stand-in.ts";
 
 /** A home that this very process sees as its own. */
 function ownHome(): TempHome {
@@ -132,15 +132,6 @@ it.each([
 });
 
 describe("a claude started a moment ago with", () => {
-  /** A process whose command line is that of a claude with these arguments. */
-  function started(args: string[]): Peer {
-    const home = ownHome();
-    const script = home.path("claude");
-    writeFileSync(script, "#!/bin/sh\nexec 3<&0\nread -r _ <&3\n", { mode: 0o755 });
-    const { pid = 0 } = home.start(script, args);
-    return { pid, started_at: new Date().toISOString() } as Peer;
-  }
-
   it.each([
     [["begin with this"], true],
     [["--model", "opus", "do it"], true],
@@ -152,7 +143,7 @@ describe("a claude started a moment ago with", () => {
     [["--settings={}", "--resume", "0f6c"], false],
     [["--continue"], false],
   ])("%j is about to begin with a prompt of its own: %s", async (args, answer) => {
-    const peer = started(args);
+    const peer = { pid: claudeWith(ownHome(), args), started_at: new Date().toISOString() } as Peer;
     await until(() => argumentsOf(peer.pid).length === args.length + 2, "the script to run");
     expect(isOpening(peer)).toBe(answer);
     expect(isOpening({ ...peer, started_at: new Date(Date.now() - 10_000).toISOString() })).toBe(false);

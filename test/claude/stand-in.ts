@@ -81,6 +81,13 @@ const answered = (finished: Finished): Ended => ({
   json: finished.stdout.trim() ? (JSON.parse(finished.stdout) as HookAnswer) : undefined,
 });
 
+/** Starts a process whose command line is that of a claude with these arguments; it does nothing. Gives its pid. */
+export function claudeWith(home: TempHome, args: string[]): number {
+  const script = home.path("claude");
+  writeFileSync(script, "#!/bin/sh\nexec 3<&0\nread -r _ <&3\n", { mode: 0o755 });
+  return home.start(script, args).pid ?? 0;
+}
+
 /** Starts a session in the folder `name` of the home and lets its SessionStart hook register it. */
 export async function standIn(
   home: TempHome,
