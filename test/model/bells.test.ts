@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it, vi } from "vitest";
+import type { HookOutput } from "../../src/claude/hooks.ts";
 import { createRinger, type Ringer } from "../../src/claude/ringer.ts";
 import { createTypingBell, type Type } from "../../src/claude/typing-bell.ts";
 import { safeConfig } from "../../src/mesh/config.ts";
@@ -97,9 +98,10 @@ class World {
     const sessionFile = join(this.cwd, "sessions", `${pid}.json`);
     const { sessionId = "s0", shown } = this.client ?? {};
     const { isNew } = this;
-    const killed = () => {
-      this.isOutOfOrder = true;
-      this.excuse();
+    const killed = ({ shown, json }: HookOutput, prompt: string) => {
+      if (shown) this.isOutOfOrder = true;
+      // Nobody hears that it has been shown before.
+      if (json?.decision === "block") this.excuse([prompt]);
     };
     this.client = new ModelClient(
       {
@@ -134,7 +136,8 @@ class World {
   /** The mail server, which is the second of them, is killed, or started again. */
   killServer(): void {
     const [, server] = this.bells;
-    if (server) server.life.isOver = true;
+    if (!server || server.life.isOver) return;
+    server.life.isOver = true;
     this.excuse();
   }
   restartServer(): void {
@@ -258,13 +261,12 @@ class World {
     expect(readdirSync(join(this.box, "new"))).toEqual([]);
     expect(readdirSync(join(this.box, "cur")).sort()).toEqual(this.sent.map(({ unique }) => `${unique}:2,S`).sort());
     if (this.isOutOfOrder || this.excused.size) return;
-    const order = (of: string[]) => {
-      const mail = of.flatMap((unique) => this.sent.find((one) => one.unique === unique) ?? []);
-      return mail.sort((a, b) =>
-        `${a.from} ${a.kind}` < `${b.from} ${b.kind}` ? -1 : `${a.from} ${a.kind}` > `${b.from} ${b.kind}` ? 1 : 0,
-      );
-    };
-    expect(order(client.shown)).toEqual(order(this.sent.map(({ unique }) => unique)));
+    const uniques = this.sent.map(({ unique }) => unique);
+    for (const { from, kind } of this.sent) {
+      const theirs = (unique: string) =>
+        this.sent.some((m) => m.unique === unique && m.from === from && m.kind === kind);
+      expect(client.shown.filter(theirs), `${kind}s from ${from}`).toEqual(uniques.filter(theirs));
+    }
   }
 }
 

@@ -21,8 +21,8 @@ export interface ModelOptions {
   box: () => string;
   /** called when the session file has changed */
   changed: () => void;
-  /** called when a hook has been killed with what it had to say */
-  killed: () => void;
+  /** called when a hook has been killed, with what it had to say and the prompt that it was to judge */
+  killed: (answer: HookOutput, prompt: string) => void;
   /** called with what is shown without any hook being told: nobody can know that it was */
   untold: (text: string) => void;
 }
@@ -71,7 +71,7 @@ export class ModelClient {
     this.killsNext = false;
     const answer = await answerHook(event, { session_id: this.sessionId, cwd: "/", ...fields });
     if (isKilled) {
-      this.options.killed();
+      this.options.killed(answer, fields.prompt ?? "");
       return {};
     }
     if (answer.shown) markSeen(answer.shown.id, answer.shown.letters);
