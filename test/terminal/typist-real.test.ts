@@ -133,6 +133,8 @@ describe.each(versions)("the typist at the real client %s", { timeout: 90_000 },
     );
     await until(async () => (await narrow.text()).includes("second row"), "the status line");
     narrow.resize({ cols: 60, rows: 24 });
+    // Begun before the client has drawn it all anew, a paste would be withdrawn: more has changed than the box.
+    await until(async () => (await narrow.text()).includes("─".repeat(60)), "the box in its new width");
     expect(await narrow.type(mail)).toBe("entered");
     await until(() => narrow.prompts().some((prompt) => prompt.includes(mail)), "the turn");
   });
