@@ -97,7 +97,19 @@ export function reminder(letters: Letter[], now: number = Date.now()): string {
 }
 
 /** The frames of several letters, a blank line between them. */
-export const frames = (letters: Letter[]): string => letters.map((letter) => frame(letter)).join("\n\n");
+export const frames = (letters: Letter[], now: number = Date.now()): string =>
+  letters.map((letter) => frame(letter, now)).join("\n\n");
+
+/**
+ * By what bin/plugin/hook knows a letter in a prompt that it marks by itself: its text as JSON has it, its line for the
+ * user likewise, and its kind if an answer will be owed.
+ */
+export function traceOf(letter: Letter, text: string): string[] {
+  const isOwed = letter.message.kind === "question" && letter.message.from;
+  return [inJson(text), inJson(summaryLine([letter])), isOwed ? "question" : ""];
+}
+
+const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
 
 /** How many characters a letter takes in `frames`. */
 export const frameLength = (letter: Letter): number => frame(letter).length + 2;

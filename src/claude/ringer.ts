@@ -12,7 +12,7 @@ import { clearPosted, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { oneAtATime } from "../mesh/watch.ts";
 import { post } from "./inbox-socket.ts";
-import { BODY_LIMIT, frameLength, frames, notice, senders } from "./prompt.ts";
+import { BODY_LIMIT, frame, frameLength, frames, notice, senders, traceOf } from "./prompt.ts";
 import { isOpening, sessionOf, stateOf } from "./session.ts";
 
 // Every wait here is counted by performance.now(): the other clock may be set back by an hour.
@@ -130,8 +130,9 @@ export function createRinger(id: string, push?: (line: string) => Promise<void>)
     if (!letters.length) return;
     lastPost = performance.now();
     try {
-      for (const letter of letters) notePosted(id, letter.unique);
-      await post(socket, frames(letters), senders(letters));
+      const now = Date.now();
+      for (const letter of letters) notePosted(id, letter.unique, traceOf(letter, frame(letter, now)));
+      await post(socket, frames(letters, now), senders(letters));
       if (await confirmed(id, letters)) return;
       log("post-unseen", id, ...letters.map((l) => l.unique));
     } catch (error) {

@@ -8,7 +8,7 @@ import { readPeer } from "../mesh/peers.ts";
 import { NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { oneAtATime } from "../mesh/watch.ts";
-import { CONTEXT_LIMIT, frame, frameLength, notice, SENTINEL, shortFrame, summaryLine } from "./prompt.ts";
+import { CONTEXT_LIMIT, frame, frameLength, notice, SENTINEL, shortFrame, summaryLine, traceOf } from "./prompt.ts";
 import { confirmed, type Ringer, unpost } from "./ringer.ts";
 import { expectsInbox, stateOf } from "./session.ts";
 
@@ -66,7 +66,7 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
     const isWhole = isOurName(only.unique) && (inject === "body" || (inject === "auto" && !more.length));
     const whole = isWhole ? (inject === "body" ? frame(only) : shortFrame(only)) : undefined;
     if (whole === undefined) return announce(waking);
-    return hold(whole, [only], (names) => names.forEach((name) => void notePosted(id, name)));
+    return hold(whole, [only], () => notePosted(id, only.unique, traceOf(only, whole)));
   }
 
   /** Types one line and holds the letters that it announces; the prompt hook attaches them. */

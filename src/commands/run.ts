@@ -30,7 +30,7 @@ export async function run(args: string[]): Promise<void> {
   const program: Program = {
     file,
     args: [`--plugin-dir=${pluginFolder()}`, ...badgeArguments(args), ...args],
-    env: { ...process.env, CLAUDEMESH_SUPERVISOR: String(process.pid), CLAUDEMESH_NODE: process.execPath },
+    env: { CLAUDEMESH_NODE: process.execPath, ...process.env, CLAUDEMESH_SUPERVISOR: String(process.pid) },
     cwd: process.cwd(),
   };
   const status = process.stdin.isTTY && process.stdout.isTTY ? await supervised(program) : await plain(program);

@@ -10,12 +10,15 @@ import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 /** The note for a line that announces mail and carries none; in it the names of the letters held for it, if any. */
 export const NOTICE_POSTED = "notice";
 
-/** Notes that a letter (by its unique name), or a notice with `held` letters, is on its way. */
-export function notePosted(id: string, name: string, held: string[] = []): void {
+/**
+ * Notes that a letter (by its unique name), or a notice, is on its way. `lines`: of a letter, what the script needs to
+ * know it in the prompt; of a notice, the names of the letters that are held for it.
+ */
+export function notePosted(id: string, name: string, lines: string[] = []): void {
   const dir = join(mailbox(id), "posted");
   makeDir(dir);
   // Appended: two bells may announce at once, and what the one holds stays known when the other holds nothing.
-  appendFileSync(join(dir, name), held.map((unique) => `${unique}\n`).join(""), { mode: FILE_MODE });
+  appendFileSync(join(dir, name), lines.map((line) => `${line}\n`).join(""), { mode: FILE_MODE });
 }
 
 /** It has arrived, or never will. */

@@ -3,8 +3,8 @@
 
 import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { startedAt } from "../../src/mesh/process.ts";
@@ -40,13 +40,17 @@ export interface StandIn {
   readonly env: Environment;
   sessionId: string;
   /** Runs the plugin's hook as Claude Code does. `what` names a payload: `Stop`, `Stop again`, `SessionEnd clear`. */
-  hook(what: string, fields?: Payload, options?: { env?: Environment; version?: string }): Promise<Ended>;
+  hook(
+    what: string,
+    fields?: Payload,
+    options?: { env?: Environment; version?: string; shell?: string[] },
+  ): Promise<Ended>;
   /** Runs `claudemesh hook <event>` with this very text on stdin. */
   node(event: string, stdin: string): Promise<Ended>;
   /** Rewrites the session file as claude does. */
   says(status: "idle" | "busy" | "waiting" | undefined, more?: Payload): void;
   /** The file names in a room of the mailbox. */
-  room(room: "new" | "cur" | "posted"): string[];
+  room(room: "new" | "cur" | "posted" | "owed"): string[];
   peer(): Payload;
   end(): Promise<void>;
 }
@@ -80,6 +84,16 @@ const answered = (finished: Finished): Ended => ({
   ...finished,
   json: finished.stdout.trim() ? (JSON.parse(finished.stdout) as HookAnswer) : undefined,
 });
+
+/** A `node` that only notes that it was started, and fails. */
+export function stubNode(home: TempHome): { env: Environment; started: () => boolean } {
+  const folder = home.folder("stub");
+  const note = join(folder, "started");
+  writeFileSync(join(folder, "node"), `#!/bin/sh\necho "$@" >>'${note.replaceAll("'", "'\\''")}'\nexit 9\n`);
+  chmodSync(join(folder, "node"), 0o755);
+  const env = { CLAUDEMESH_NODE: join(folder, "node"), PATH: `${folder}${delimiter}${process.env.PATH}` };
+  return { env, started: () => existsSync(note) };
+}
 
 /** Starts a process whose command line is that of a claude with these arguments; it does nothing. Gives its pid. */
 export function claudeWith(home: TempHome, args: string[]): number {
@@ -121,12 +135,16 @@ export async function standIn(
         ...env,
       };
     },
-    async hook(what, fields = {}, { env: more = {}, version = "2.1.329" } = {}) {
+    async hook(
+      what,
+      fields = {},
+      { env: more = {}, version = "2.1.329", shell: [command = "", ...args] = ["/bin/sh"] } = {},
+    ) {
       const event = what.split(" ")[0] ?? "";
       const payload = { ...payloads(version)[what], session_id: self.sessionId, cwd, ...fields };
       const transcript = home.path(".claude", "projects", "p", `${self.sessionId}.jsonl`);
       const options = { cwd, env: { ...self.env, ...more } };
-      const sh = home.start("/bin/sh", ["-c", hookCommand(event)], options);
+      const sh = home.start(command, [...args, "-c", hookCommand(event)], options);
       return answered(await finish(sh, JSON.stringify({ ...payload, transcript_path: transcript })));
     },
     async node(event, stdin) {

@@ -11,8 +11,12 @@ const LETTERS = 3;
 const took = new Map<string, number[]>();
 
 /** Sends letters to the idle session and sees each shown once, marked, and the session idle again. */
-async function wakes({ session, send, shown, receiptIs, row, api }: Stage, bell: string, key: string): Promise<void> {
-  const mate = await session("api");
+async function wakes(set: Stage, bell: string, key: string): Promise<void> {
+  const { session, send, shown, receiptIs, row, api, home } = set;
+  const node = home.path("noted-node");
+  const started = home.path("started");
+  writeFileSync(node, `#!/bin/sh\necho "$*" >>'${started}'\nexec '${process.execPath}' "$@"\n`, { mode: 0o755 });
+  const mate = await session("api", { env: { CLAUDEMESH_NODE: node } });
   await mate.waitFor(async () => (await row("api"))?.bell === bell, `status to name ${bell}`);
   let last = 0;
   for (let n = 1; n <= LETTERS; n++) {
@@ -28,6 +32,11 @@ async function wakes({ session, send, shown, receiptIs, row, api }: Stage, bell:
     last = Date.now();
     const request = api.turns(mate.id()).find((turn) => newestText(turn).includes(text));
     const [, sec = "", usec = ""] = /<(\d+)\.M(\d+)/.exec(sent.message_id) ?? [];
+    // What has been posted or typed whole, the script marks by itself; it would be seen here if it left that to Node.
+    const hooks = readFileSync(started, "utf8");
+    expect(hooks).toContain("hook SessionStart");
+    if (bell === "watcher") expect(hooks).toContain("hook UserPromptSubmit");
+    else expect(hooks).not.toContain("hook UserPromptSubmit");
     took.set(key, [...(took.get(key) ?? []), (request?.at ?? Number.NaN) - (Number(sec) * 1000 + Number(usec) / 1000)]);
   }
 }

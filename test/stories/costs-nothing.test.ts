@@ -1,24 +1,14 @@
 // Hooks and the status line while no mail waits: no process is started, Node least of all.
 
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { finish, hookCommand, pluginFolder, type StandIn, standIn } from "../claude/stand-in.ts";
+import { finish, hookCommand, pluginFolder, type StandIn, standIn, stubNode } from "../claude/stand-in.ts";
 import { letter } from "../mesh/temp-mesh.ts";
 import { type Environment, type Finished, type TempHome, tempHome } from "../temp-home.ts";
 
 const QUIET = ["UserPromptSubmit", "PostToolUse", "Stop", "FileChanged", "PermissionRequest"];
 const silent = { code: 0, stdout: "", stderr: "" };
-
-/** A `node` that only notes that it was started, and fails. */
-function stubNode(home: TempHome): { env: Environment; started: () => boolean } {
-  const folder = home.folder("stub");
-  const note = join(folder, "started");
-  writeFileSync(join(folder, "node"), `#!/bin/sh\necho "$@" >>'${note.replaceAll("'", "'\\''")}'\nexit 9\n`);
-  chmodSync(join(folder, "node"), 0o755);
-  const env = { CLAUDEMESH_NODE: join(folder, "node"), PATH: `${folder}${delimiter}${process.env.PATH}` };
-  return { env, started: () => existsSync(note) };
-}
 
 const sh = (home: TempHome, command: string, env: Environment, cwd?: string): Promise<Finished> =>
   finish(home.start("/bin/sh", ["-c", command], { env, ...(cwd ? { cwd } : {}) }), "{}");
