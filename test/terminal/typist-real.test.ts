@@ -1,6 +1,7 @@
 // The typist alone at the real Claude Code, both pinned versions: what the whole (test/typist) does not reach.
 
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { judgeScreen, showsPasted } from "../../src/claude/screen.ts";
 import { createKeyboard } from "../../src/terminal/keyboard.ts";
@@ -70,6 +71,13 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
   };
   const text = async () => (await model.read())?.rows.map((row) => row.text.replaceAll("\u00a0", " ")).join("\n") ?? "";
   await until(async () => status() === "idle" && (await judged()) === "empty prompt", "the prompt box", 20_000);
+  /** What a busy machine draws only after the paste would be taken for a change, and the paste be withdrawn. */
+  const stoodStill = async () => {
+    for (let last = ""; last !== (await text()); ) {
+      last = await text();
+      await pause(500);
+    }
+  };
   return Object.assign(session, {
     typist,
     /** Lets the typist believe that a long time has gone by without a key. */
@@ -90,11 +98,13 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
           .join("\n"),
       ),
     /** Types as long as it is only not clear yet; the screen settles after a turn. */
-    type: (what: string) =>
-      until(async () => {
+    type: async (what: string) => {
+      await stoodStill();
+      return until(async () => {
         const typed = await typist.type(what);
         return typed === "not clear" ? undefined : typed;
-      }, "it to be clear"),
+      }, "it to be clear");
+    },
     resize(next: { cols: number; rows: number }) {
       model.resize(next);
       pty.resize(next);
@@ -133,7 +143,6 @@ describe.each(versions)("the typist at the real client %s", { timeout: 90_000 },
     );
     await until(async () => (await narrow.text()).includes("second row"), "the status line");
     narrow.resize({ cols: 60, rows: 24 });
-    // Begun before the client has drawn it all anew, a paste would be withdrawn: more has changed than the box.
     await until(async () => (await narrow.text()).includes("─".repeat(60)), "the box in its new width");
     expect(await narrow.type(mail)).toBe("entered");
     await until(() => narrow.prompts().some((prompt) => prompt.includes(mail)), "the turn");
