@@ -46,7 +46,7 @@ const string = (value: unknown): string | undefined => (typeof value === "string
 // In compact JSON a quote inside a text is always escaped, so these bytes are structure wherever they stand; at which
 // depth, only parsing tells.
 export const USER = Buffer.from('"type":"user"');
-const RESULT = Buffer.from('"type":"tool_result"');
+export const RESULT = '"type":"tool_result"';
 const OTHERS = [Buffer.from('"type":"assistant"'), Buffer.from('"type":"queued_command"')];
 const TYPE_FIRST = '{"type":"';
 

@@ -1,7 +1,7 @@
 // Finds the few lines of a transcript that matter without cutting out the others: where turns start, and where a
 // word occurs. Looks at raw bytes; the caller reads what is found.
 
-import { startsTurn, USER } from "./transcript-entries.ts";
+import { RESULT, startsTurn, USER } from "./transcript-entries.ts";
 import { type ByteFile, blocks, lineAround, linesOf, type Place } from "./transcript-lines.ts";
 
 export interface Found {
@@ -33,7 +33,7 @@ export function* linesWith(block: Place, [first, ...others]: readonly RegExp[]):
     first.lastIndex = from;
     return first.exec(text)?.index ?? -1;
   };
-  let user = block.bytes.indexOf(USER);
+  let user = nextUser(block.bytes, 0);
   let word = nextWord(0);
   while (user >= 0 || word >= 0) {
     const line = lineAround(block, word < 0 || (user >= 0 && user < word) ? user : word);
@@ -41,9 +41,23 @@ export function* linesWith(block: Place, [first, ...others]: readonly RegExp[]):
     const end = start + line.bytes.length;
     const here = word >= 0 && word < end ? text.slice(start, end) : undefined;
     yield { line, matching: here !== undefined && others.every((other) => here.search(other) >= 0) };
-    if (user >= 0 && user < end) user = block.bytes.indexOf(USER, end);
+    if (user >= 0 && user < end) user = nextUser(block.bytes, end);
     if (here !== undefined) word = nextWord(end);
   }
+}
+
+/** How far behind its type a line that brings a tool's result says so. */
+const HEAD = 256;
+
+/** Where the next user line is of which it is not plain at a glance that it brings a result: such a one starts no turn. */
+function nextUser(bytes: Buffer, from: number): number {
+  let at = bytes.indexOf(USER, from);
+  for (; at >= 0; at = bytes.indexOf(USER, at + USER.length)) {
+    const head = bytes.toString("latin1", at, at + HEAD);
+    const result = head.indexOf(RESULT);
+    if (result < 0 || head.lastIndexOf("\n", result) >= 0) break;
+  }
+  return at;
 }
 
 /** `text` as a pattern that matches it and nothing else. */
