@@ -1,6 +1,7 @@
 // One session as `list`, `status` and list_instances show it.
 
 import { sanitise } from "../clean.ts";
+import { type Config, safeConfig } from "../mesh/config.ts";
 import { mailbox } from "../mesh/home.ts";
 import { listNew } from "../mesh/maildir.ts";
 import { oneLine } from "../mesh/message.ts";
@@ -27,9 +28,9 @@ export interface Row {
 }
 
 /** What it is working on, in its own words; else its title or last prompt, in one line. */
-async function summaryOf(peer: Peer, alive: boolean): Promise<string | null> {
+function summaryOf(peer: Peer, alive: boolean): string | null {
   const path = peer.transcript_path;
-  const found = !peer.summary && path && isLocal(peer) && alive ? await captions(path) : undefined;
+  const found = !peer.summary && path && isLocal(peer) && alive ? captions(path) : undefined;
   const own = peer.summary || (found?.title ?? notMail(found?.lastPrompt));
   const chars = Array.from(oneLine(sanitise(own ?? "")));
   return chars.length > 80 ? `${chars.slice(0, 79).join("")}…` : chars.join("") || null;
@@ -39,8 +40,13 @@ async function summaryOf(peer: Peer, alive: boolean): Promise<string | null> {
 const notMail = (prompt: string | undefined) =>
   prompt && /^(?:Another Claude session sent|<[\w-]+[ >]|claudemesh)/.test(prompt) ? undefined : prompt;
 
-/** A peer's row, as of now. */
-export async function rowOf(peer: Peer): Promise<Row> {
+/** The rows of peers, as of now. */
+export function rowsOf(peers: Peer[]): Row[] {
+  const config = safeConfig();
+  return peers.map((peer) => rowOf(peer, config));
+}
+
+function rowOf(peer: Peer, config: Config): Row {
   const doing = stateOf(peer);
   const { state, since } = doing;
   const alive = state !== "gone";
@@ -50,12 +56,12 @@ export async function rowOf(peer: Peer): Promise<Row> {
     state,
     since: since.toISOString(),
     unread: listNew(mailbox(peer.id)).length,
-    bell: bellOf(peer, doing) ?? null,
+    bell: bellOf(peer, doing, config) ?? null,
     alive,
     cwd: peer.cwd,
     repo: peer.repo ?? null,
     branch: peer.branch ?? null,
-    summary: await summaryOf(peer, alive),
+    summary: summaryOf(peer, alive),
     started_at: peer.started_at,
     pid: peer.pid,
   };

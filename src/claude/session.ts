@@ -110,9 +110,12 @@ export function expectsInbox(peer: Peer): boolean {
 }
 
 /** The fastest bell that can reach the session now, or could while it was `doing` that; `hooks` means: with its next turn or prompt. */
-export function bellOf(peer: Peer, { state, session }: Doing = stateOf(peer)): Bell | undefined {
+export function bellOf(
+  peer: Peer,
+  { state, session }: Doing = stateOf(peer),
+  { bells, inject } = safeConfig(),
+): Bell | undefined {
   if (state === "gone") return undefined;
-  const { bells, inject } = safeConfig();
   if (bells.includes("inbox") && session?.socket && hasMailServer(peer)) return "inbox";
   if (
     bells.includes("supervisor") &&

@@ -13,7 +13,7 @@ import { type Letter, peek, standStill, take } from "../mesh/receive.ts";
 import { reply } from "../mesh/reply.ts";
 import { addressOf, describe, dispatch, recipientOf } from "./dispatch.ts";
 import { frames } from "./prompt.ts";
-import { rowOf } from "./roster.ts";
+import { rowsOf } from "./roster.ts";
 import { lastTurns, turnAt } from "./transcript.ts";
 import { transcriptOf } from "./transcript-request.ts";
 import { searchTurns } from "./transcript-search.ts";
@@ -76,7 +76,7 @@ export const TOOLS: Tool[] = [
             ? p.cwd === self.cwd
             : true;
       const others = listPeers().filter((p) => p.id !== self.id && isAlive(p) && near(p));
-      return others.length ? json(await Promise.all(others.map(rowOf))) : { text: "No other session is there." };
+      return others.length ? json(rowsOf(others)) : { text: "No other session is there." };
     },
   ),
 

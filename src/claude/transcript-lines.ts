@@ -1,9 +1,9 @@
 // A transcript as bytes: whole lines forwards in blocks, or one by one from the end. Holds one block or one line at a
 // time, whatever the file's size; splits only at the newline byte, so a UTF-8 character is never cut.
 
-import { constants } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { errnoOf, MeshError } from "../errors.ts";
+import { errnoOf, ignore, MeshError } from "../errors.ts";
 
 export interface ByteFile {
   size: number;
@@ -36,11 +36,13 @@ const REASONS: Record<string, string> = {
   ERR_INVALID_ARG_VALUE: "no file can be called so",
 };
 
+/** A path may name anything: a pipe that nobody writes to would be waited for. */
+const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
 /** Opens a file for reading as it is now; what is appended later is not seen. Throws MeshError NO_TRANSCRIPT. */
 export async function openBytes(path: string): Promise<ByteFile> {
   try {
-    // A path may name anything: a pipe that nobody writes to would be waited for.
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const file = await open(path, READ);
     const stats = await file.stat();
     if (!stats.isFile()) {
       await file.close();
@@ -67,6 +69,23 @@ export async function openBytes(path: string): Promise<ByteFile> {
       `can't read the transcript ${path}: ${reason}`,
       "Claude Code writes it with a session's first prompt, and deletes old ones after a while",
     );
+  }
+}
+
+let tail: Buffer | undefined;
+/** The last `most` bytes of a file, or all of it, until the next call; undefined where `openBytes` would throw. */
+export function readTail(path: string, most: number): Place | undefined {
+  const fd = ignore(Object.keys(REASONS), () => openSync(path, READ));
+  if (fd === undefined) return undefined;
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) return undefined;
+    const offset = Math.max(0, stats.size - most);
+    // One for all: `list` looks at the ends of a thousand transcripts.
+    if (!tail || tail.length < most) tail = Buffer.allocUnsafe(most);
+    return { bytes: tail.subarray(0, readSync(fd, tail, 0, stats.size - offset, offset)), offset };
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -3,7 +3,16 @@
 
 import { MeshError } from "../errors.ts";
 import { clean, type Entry, parse, read, type Said } from "./transcript-entries.ts";
-import { type ByteFile, blocks, linesBackward, linesOf, openBytes } from "./transcript-lines.ts";
+import {
+  type ByteFile,
+  blocks,
+  lineAround,
+  linesBackward,
+  linesOf,
+  openBytes,
+  type Place,
+  readTail,
+} from "./transcript-lines.ts";
 import { startsOf } from "./transcript-scan.ts";
 import { attachSubagents, type Subagent } from "./transcript-subagents.ts";
 
@@ -71,13 +80,13 @@ export interface Captions {
 }
 
 /** Title and last prompt of a session, in one look at the end of its transcript. */
-export async function captions(path: string): Promise<Captions> {
-  const last = await lastValues(path, {
-    "custom-title": "customTitle",
-    "ai-title": "aiTitle",
-    "last-prompt": "lastPrompt",
-  });
-  return { title: last.get("custom-title") ?? last.get("ai-title"), lastPrompt: last.get("last-prompt") };
+export function captions(path: string): Captions {
+  const tail = readTail(path, LOOK_BACK);
+  const last = (type: string, key: string) => tail && lastValue(tail, type, key);
+  return {
+    title: last("custom-title", "customTitle") ?? last("ai-title", "aiTitle"),
+    lastPrompt: last("last-prompt", "lastPrompt"),
+  };
 }
 
 async function fromEnd(path: string, index: number, options: ReadOptions): Promise<{ turn?: Turn; count: number }> {
@@ -174,27 +183,17 @@ function turnOf(index: number, said: Said[]): Turn {
 export const isAnswer = (entry: Entry): boolean =>
   ["text", "thinking", "tool_use", "tool_result", "image"].includes(entry.kind);
 
-/** The last value of each type of line that has one under its key. */
-async function lastValues(path: string, keys: Record<string, string>): Promise<Map<string, string>> {
-  const values = new Map<string, string>();
-  const file = await openBytes(path).catch((error: unknown) => {
-    if (error instanceof MeshError) return undefined;
-    throw error;
-  });
-  if (!file) return values;
-  const wanted = Object.entries(keys).map(([type, key]) => ({ type, key, mark: Buffer.from(`"type":"${type}"`) }));
-  try {
-    for await (const { bytes, offset } of linesBackward(file)) {
-      for (const { type, key, mark } of wanted) {
-        if (values.has(type) || !bytes.includes(mark)) continue;
-        const found = parse(bytes);
-        const value = found?.type === type ? found[key] : undefined;
-        if (typeof value === "string" && value) values.set(type, clean(value));
-      }
-      if (values.size === wanted.length || offset < file.size - LOOK_BACK) break;
-    }
-    return values;
-  } finally {
-    await file.close();
+/** The last value under `key` of the lines of that type. */
+function lastValue(tail: Place, type: string, key: string): string | undefined {
+  const mark = `"type":"${type}"`;
+  for (let end = tail.bytes.length; end > 0; ) {
+    const at = tail.bytes.lastIndexOf(mark, end - 1);
+    if (at < 0) break;
+    const line = lineAround(tail, at);
+    const found = parse(line.bytes);
+    const value = found?.type === type ? found[key] : undefined;
+    if (typeof value === "string" && value) return clean(value);
+    end = line.offset - tail.offset;
   }
+  return undefined;
 }

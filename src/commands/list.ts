@@ -1,6 +1,6 @@
 // `claudemesh list`: who is there.
 
-import { rowOf, table } from "../claude/roster.ts";
+import { rowsOf, table } from "../claude/roster.ts";
 import { ownPeer } from "../claude/session.ts";
 import { checkHome, meshHome } from "../mesh/home.ts";
 import { noticeDeaths } from "../mesh/join.ts";
@@ -23,7 +23,7 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
   const { repo } = projectOf(process.cwd());
   const isNear = (p: Peer) =>
     (!options.repo || (repo !== undefined && p.repo === repo)) && (!options.dir || p.cwd === process.cwd());
-  const all = await Promise.all(peers.filter(isNear).map(rowOf));
+  const all = rowsOf(peers.filter(isNear));
   const rows = all.filter(({ alive }) => options.all || alive);
   await print(options, rows, table(rows, ownPeer()?.id));
   if (!rows.length) say("nobody is there; start a session with `claudemesh`");

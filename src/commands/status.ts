@@ -1,7 +1,7 @@
 // `claudemesh status`: health at a glance. Each session with the bell that would reach it, and what waits where.
 
 import { linkState, scopeOf } from "../claude/plugin.ts";
-import { rowOf, table } from "../claude/roster.ts";
+import { rowsOf, table } from "../claude/roster.ts";
 import { ownPeer } from "../claude/session.ts";
 import { readConfig } from "../mesh/config.ts";
 import { namesIn } from "../mesh/files.ts";
@@ -15,7 +15,7 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
   checkHome(meshHome());
   const { bells } = readConfig();
   const { peers, broken } = readPeers();
-  const sessions = await Promise.all(peers.filter((p) => isAlive(p)).map(rowOf));
+  const sessions = rowsOf(peers.filter((p) => isAlive(p)));
   const waiting = namesIn(inboxRoot())
     .map((id) => ({ id, name: peers.find((p) => p.id === id)?.name ?? id, unread: listNew(mailbox(id)).length }))
     .filter((box) => box.unread > 0);

@@ -4,7 +4,7 @@
 
 import { readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { rowOf } from "../../dist/claude/roster.js";
+import { rowsOf } from "../../dist/claude/roster.js";
 import { lastTurns } from "../../dist/claude/transcript.js";
 import { searchTurns } from "../../dist/claude/transcript-search.js";
 import { resolveAddress } from "../../dist/mesh/address.js";
@@ -52,7 +52,7 @@ const bySessions = (sizes) =>
     return {
       "list, by sessions": async () => {
         await noticeDeaths();
-        await Promise.all(listPeers().map(rowOf));
+        rowsOf(listPeers());
       },
       "resolve a name, by sessions": () => resolveAddress(middle.name),
       "receipt, by sessions": () => receipts(unique),

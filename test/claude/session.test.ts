@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { dispatch } from "../../src/claude/dispatch.ts";
-import { duration, type Row, rowOf, table } from "../../src/claude/roster.ts";
+import { duration, type Row, rowsOf, table } from "../../src/claude/roster.ts";
 import {
   bellOf,
   claudePid,
@@ -264,7 +264,7 @@ describe("a table of sessions", () => {
     const home = ownHome();
     const api = await standIn(home);
     await dispatch({ to: "api", body: "x", kind: "note" });
-    expect(await rowOf(peerOf(api.id))).toMatchObject({
+    expect(rowsOf([peerOf(api.id)])[0]).toMatchObject({
       unread: 1,
       state: "idle",
       alive: true,

@@ -259,7 +259,7 @@ describe("title and last prompt", () => {
     ["2.1.197/early-answer", "Folder contents", undefined],
     ["2.1.329/no-such-file", undefined, undefined],
   ])("are read from the end of %s", async (name, itsTitle, itsPrompt) => {
-    expect(await captions(fixture(name))).toEqual({ title: itsTitle, lastPrompt: itsPrompt });
+    expect(captions(fixture(name))).toEqual({ title: itsTitle, lastPrompt: itsPrompt });
   });
 
   it("are the newest, and a title that the user gave goes before Claude Code's", async () => {
@@ -274,7 +274,7 @@ describe("title and last prompt", () => {
         user('"type":"last-prompt"'),
       ),
     );
-    expect(await captions(path)).toEqual({ title: "mine", lastPrompt: "second" });
+    expect(captions(path)).toEqual({ title: "mine", lastPrompt: "second" });
   });
 });
 

@@ -94,7 +94,7 @@ fuzz<Buffer>(4, {
           if (!(error instanceof MeshError)) throw error;
         });
       isShowable(
-        (await captions(path)).title?.replace(/[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "") ?? "",
+        captions(path).title?.replace(/[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "") ?? "",
         "the title",
       );
       for (const query of ["the", "/o./g"])

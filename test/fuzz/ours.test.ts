@@ -5,7 +5,7 @@ import { join, relative } from "node:path";
 import fc from "fast-check";
 import { expect } from "vitest";
 import { describe as stateWord } from "../../src/claude/dispatch.ts";
-import { rowOf, table } from "../../src/claude/roster.ts";
+import { rowsOf, table } from "../../src/claude/roster.ts";
 import { jsonText, printable } from "../../src/clean.ts";
 import { MeshError } from "../../src/errors.ts";
 import { findPeer, resolveAddress } from "../../src/mesh/address.ts";
@@ -79,7 +79,7 @@ fuzz<{ file: string; fields: Record<string, unknown>; text?: string; who: string
       writeFileSync(join(home, "peers", `${file}.json`), text ?? JSON.stringify(whole));
       const { peers, broken } = readPeers();
       expect(peers.length + broken.length).toBe(1);
-      const rows = await Promise.all(peers.map(rowOf));
+      const rows = rowsOf(peers);
       const printed = printable(table(rows));
       expect(printed.split("\n").length).toBe(1);
       expect(printed).not.toMatch(/(?!\t)\p{Cc}|[\u2028-\u202e]/u);
