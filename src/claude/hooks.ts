@@ -27,7 +27,7 @@ import {
   reminder,
   summaryLine,
 } from "./prompt.ts";
-import { claudePid, expectsInbox, isUnlisted, readSessionFile, sessionFileOf, stateOf } from "./session.ts";
+import { bellOf, claudePid, expectsInbox, isUnlisted, readSessionFile, sessionFileOf, stateOf } from "./session.ts";
 
 /** The fields of a hook's stdin that are used here; all are optional, for versions differ. */
 export interface HookInput {
@@ -229,7 +229,7 @@ function remind(peer: Peer): HookOutput {
   return open.length ? { json: output("Stop", { additionalContext: reminder(open) }) } : {};
 }
 
-/** How long, in ms, the inbox bell, which is quicker, gets before this one wakes the session. */
+/** How long, in ms, a bell that is quicker, and says nothing twice, gets before this one wakes the session. */
 const BETTER_FIRST = 3000;
 
 /** Claude Code's own watcher saw the bell: wake the session, but only if it is idle and there is mail. */
@@ -238,7 +238,8 @@ async function fileChanged(peer: Peer, input: HookInput): Promise<HookOutput> {
   if (input.file_path !== undefined && input.file_path !== bellFile(box)) return {};
   if (!safeConfig().bells.includes("watcher")) return {};
   const waits = () => stateOf(peer).state === "idle" && peek(peer.id).letters.some(isWaking);
-  const end = performance.now() + (expectsInbox(peer) ? BETTER_FIRST : 0);
+  const isBettered = expectsInbox(peer) || bellOf(peer) === "supervisor";
+  const end = performance.now() + (isBettered ? BETTER_FIRST : 0);
   while (waits() && performance.now() < end) await pause(50);
   if (!waits()) return {};
   notePosted(peer.id, NOTICE_POSTED);

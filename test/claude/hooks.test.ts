@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -451,6 +451,18 @@ describe("FileChanged", () => {
     writeFileSync(join(api.box, "state"), "busy\n");
     expect(await changed(api)).toMatchObject(silent);
     writeFileSync(join(api.box, "state"), "idle\n");
+    expect((await changed(api)).code).toBe(2);
+  });
+
+  it("leaves it to a supervisor, which is quicker, unless that comes to nothing", async () => {
+    const api = await standIn(tempHome(), "api", { env: { CLAUDEMESH_SUPERVISOR: String(process.pid) } });
+    const unique = letter(api.box);
+    const ended = changed(api);
+    // Time enough for a hook that does not wait to have spoken.
+    await Promise.race([ended, pause(500)]);
+    renameSync(join(api.box, "new", unique), join(api.box, "cur", `${unique}:2,S`));
+    expect(await ended).toMatchObject(silent);
+    letter(api.box);
     expect((await changed(api)).code).toBe(2);
   });
 
