@@ -30,7 +30,7 @@ const { byTurns, exponent, median, p99 } = (await import(file("stats.mjs"))) as 
   exponent(sizes: number[], values: number[], largest?: number): number;
   byTurns(
     sides: Record<string, (round: number) => unknown>,
-    options: { rounds: number; warmUp?: number },
+    options: { rounds: number; warmUp?: number; most?: number },
   ): Promise<Record<string, unknown[]>>;
 };
 const { between, markdown } = (await import(file("table.mjs"))) as {
@@ -73,6 +73,11 @@ describe("the arithmetic", () => {
     const samples = await byTurns({ floor: side("a"), value: side("b") }, { rounds: 2, warmUp: 1 });
     expect(samples).toEqual({ floor: [0, 1], value: [0, 1] });
     expect(order).toEqual(["a-1", "b-1", "a0", "b0", "a1", "b1"]);
+  });
+
+  it("has fewer rounds where they take long, but three", async () => {
+    const samples = await byTurns({ value: (round: number) => round }, { rounds: 100, warmUp: 1, most: 0 });
+    expect(samples).toEqual({ value: [0, 1, 2] });
   });
 
   it("holds a row against its goal", async () => {

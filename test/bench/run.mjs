@@ -3,7 +3,7 @@
 //
 //   --only <text>      the rows with the text in their names
 //   --full             longer: 60 s idle, a transcript of 1 GB
-//   --rounds <n>       so many samples of each
+//   --rounds <n>       so many samples of each, or as many as a dozen seconds have room for
 //   --from <file>      take the numbers of an earlier run instead of measuring
 //   --peer '<command>' another program's send to receive beside ours; --peer-tools names its tools: see peer.mjs
 //   --table            write the table of docs/numbers.md
@@ -43,11 +43,12 @@ const isWanted = ({ name }) => name.toLowerCase().includes(options.only.toLowerC
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
   process.on(signal, () => closeAll().finally(() => process.exit(1)));
 
-const tell = (name) => process.stderr.write(`${name} …\n`);
+const started = Date.now();
+const tell = (name) =>
+  process.stderr.write(`${String(Math.round((Date.now() - started) / 1000)).padStart(3)} s  ${name} …\n`);
 
 async function run() {
   const result = { rows: [], growth: [], failed: [], machine: machine(), commit: commit() };
-  const began = Date.now();
   const wanted = families.flatMap(({ rows }) => rows).filter(isWanted);
   for (const row of wanted) {
     tell(row.name);
@@ -62,7 +63,7 @@ async function run() {
   }
   result.growth = await growth(options, isWanted, tell);
   if (!wanted.length && !result.growth.length) throw new Error(`no row is called like '${options.only}'`);
-  process.stderr.write(`${Math.round((Date.now() - began) / 1000)} s\n`);
+  process.stderr.write(`${Math.round((Date.now() - started) / 1000)} s\n`);
   writeFileSync("bench.json", `${JSON.stringify(result, null, 1)}\n`);
   return result;
 }

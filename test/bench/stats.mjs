@@ -27,10 +27,18 @@ export function exponent(sizes, values, largest = 3) {
   return over / points.reduce((sum, [x]) => sum + (x - mx) ** 2, 0);
 }
 
-/** Calls every side once a round, in the same order, after rounds that do not count; gives what each returned. */
-export async function byTurns(sides, { rounds, warmUp = 3 }) {
+/** No row takes longer than this by many, in ms, on a slow machine either: it has fewer rounds then. */
+const LONG = 12_000;
+const LEAST_ROUNDS = 3;
+
+/**
+ * Calls every side once a round, in the same order, after rounds that do not count; gives what each returned. Stops
+ * before all `rounds` are done if `most` ms have gone by, but not before the third.
+ */
+export async function byTurns(sides, { rounds, warmUp = 3, most = LONG }) {
   const samples = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
-  for (let round = -warmUp; round < rounds; round++)
+  const end = now() + most;
+  for (let round = -warmUp; round < rounds && (round < LEAST_ROUNDS || now() < end); round++)
     for (const [name, side] of Object.entries(sides)) {
       const sample = await side(round);
       if (round >= 0) samples[name].push(sample);
