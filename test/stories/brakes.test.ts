@@ -56,7 +56,7 @@ describe.each(versions)("two sessions of %s whose models answer each other", (ve
     };
     for (const one of [web, mate]) api.answer(eager, one.id());
     await web.prompt("begin");
-    await web.waitFor(() => refusal, "the refusal", 60_000);
+    await web.waitFor(() => refusal, "the refusal", 100_000);
     expect(refusal).toContain("claudemesh: can't reply: this thread has gone to and fro 20 times\n");
     for (const one of [web, mate]) await one.waitStatus("idle");
     const letters = ["web", "api"].map(async (name) => mailbox((await row(name))?.id ?? ""));
