@@ -1,15 +1,15 @@
 // What a session owes: questions it has been shown and has not answered. owed/<unique name> while it has not been
 // reminded, told/ after that, bounced/ once the asker has heard that no answer comes. An index; the letters and
-// their flags in cur/ are the truth.
+// their flags in cur/ are the truth. In such a file: the unique name of the letter that is just answering it, if any.
 
 import { existsSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { bounce } from "./dead.ts";
-import { namesIn } from "./files.ts";
+import { namesIn, readSmall } from "./files.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 import { log } from "./log.ts";
-import { collect, locate, mark } from "./maildir.ts";
+import { collect, isSafeName, locate, mark } from "./maildir.ts";
 import { type Letter, readLetter } from "./receive.ts";
 
 const ROOMS = ["owed", "told"] as const;
@@ -37,6 +37,29 @@ export function markSeen(id: string, letters: Letter[]): void {
     collect(box, letter.unique);
     if (!mark(box, letter.unique, "S")) log("mark-failed", id, letter.unique);
   }
+}
+
+/**
+ * Notes which letter is about to answer a question. Who dies between its delivery and the flag R has answered all the
+ * same: nobody is reminded, or told that no answer comes.
+ */
+export function noteAnswer(id: string, question: string, answer: string): void {
+  for (const room of ROOMS)
+    try {
+      // Never made here: it may just have been moved from the one room to the other.
+      ignore(["ENOENT"], () => writeFileSync(join(mailbox(id), room, question), `${answer}\n`, { flag: "r+" }));
+    } catch (error) {
+      // On a full disk: the answer matters more.
+      log("owed-error", id, question, String(error));
+    }
+}
+
+/** True if the letter that was about to answer this question has been delivered. */
+function isAnswered(id: string, room: string, { message, unique }: Letter): boolean {
+  const [answer] = ignore(["ENOENT"], () => readSmall(join(mailbox(id), room, unique)))?.split("\n") ?? [];
+  const asker = message.from?.id;
+  if (!answer || !asker || !isSafeName(answer) || !isSafeName(asker)) return false;
+  return locate(mailbox(asker), answer) !== undefined;
 }
 
 /** The answer has been sent. */
@@ -67,8 +90,10 @@ function open(id: string, room: string): Letter[] {
       const place = locate(mailbox(id), unique);
       const isOpen = place?.at === "cur" && !place.flags.includes("R");
       const letter = isOpen ? readLetter(id, unique) : undefined;
-      if (!letter && place?.at !== "new") settleAnswer(id, unique);
-      return letter ?? [];
+      if (letter && !isAnswered(id, room, letter)) return letter;
+      if (letter) mark(mailbox(id), unique, "R");
+      if (letter || place?.at !== "new") settleAnswer(id, unique);
+      return [];
     });
 }
 

@@ -10,7 +10,7 @@ import { DEFAULTS } from "../../src/mesh/config.ts";
 import { joinMesh, leave, noticeDeaths } from "../../src/mesh/join.ts";
 import { collect, mark, newPath } from "../../src/mesh/maildir.ts";
 import { messageIdOf } from "../../src/mesh/message.ts";
-import { markSeen } from "../../src/mesh/owed.ts";
+import { bounceOwed, markSeen, remindOf } from "../../src/mesh/owed.ts";
 import { readPeers } from "../../src/mesh/peers.ts";
 import { peek, take } from "../../src/mesh/receive.ts";
 import { ORPHANED, sweep, sweepMailbox } from "../../src/mesh/sweep.ts";
@@ -236,6 +236,12 @@ describe("killed at every step,", { timeout: 120_000 }, () => {
         const answers = places(home, "the-answer");
         if (question === "api/cur:RS" || said) expect(answers).toEqual(["you/new"]);
         else expect([question, answers.length < 2]).toEqual(["api/cur:S", true]);
+        // Nobody is reminded of what has been answered, or told that no answer comes.
+        expect(remindOf("api")).toHaveLength(1 - answers.length);
+        bounceOwed("api", "api", "gone");
+        const bounced = peek("you").letters.filter(({ message }) => message.kind === "bounce");
+        expect(bounced).toHaveLength(1 - answers.length);
+        expect(places(home, "end-of-it").includes("api/cur:RS")).toBe(answers.length === 1);
       },
     );
     expect(rounds).toBeGreaterThan(8);
