@@ -4,6 +4,7 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, onTestFinished } from "vitest";
+import { ignore } from "../../src/errors.ts";
 import { type ClientVersion, claudeBinary, seedHome } from "../real/client.ts";
 import { type Answer, type FakeApi, startFakeApi } from "../real/fake-api.ts";
 import type { ToolCall } from "../real/markers.ts";
@@ -114,12 +115,15 @@ export const answering = (body: string): Answer => {
 
 function lyingIn(box: string): Lying[] {
   const all = (["new", "cur"] as const).flatMap((at) => readdirSync(join(box, at)).map((name) => ({ at, name })));
-  return all
+  const found = all
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ at, name }) => {
+    .flatMap(({ at, name }) => {
       const [unique = "", flags = ""] = name.split(":2,");
-      return { at, flags, message_id: `<${unique}@claudemesh>`, text: readFileSync(join(box, at, name), "utf8") };
+      const text = ignore(["ENOENT"], () => readFileSync(join(box, at, name), "utf8"));
+      return text === undefined ? [] : { at, flags, message_id: `<${unique}@claudemesh>`, text };
     });
+  // One that moves just now lies elsewhere at the next look.
+  return found.length === all.length ? found : lyingIn(box);
 }
 
 /** Sets the stage; call it inside a test. `config` becomes config.json. */

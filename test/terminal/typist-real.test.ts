@@ -98,12 +98,10 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
           .join("\n"),
       ),
     /** Types as long as it is only not clear yet; the screen settles after a turn. */
+    /** Types until it has been entered, as the bell does: what a busy machine draws late makes the typist withdraw. */
     type: async (what: string) => {
       await stoodStill();
-      return until(async () => {
-        const typed = await typist.type(what);
-        return typed === "not clear" ? undefined : typed;
-      }, "it to be clear");
+      return until(async () => (await typist.type(what)) === "entered" && "entered", "it to be entered", 60_000);
     },
     resize(next: { cols: number; rows: number }) {
       model.resize(next);
