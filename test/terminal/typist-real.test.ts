@@ -78,6 +78,12 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
       await pause(500);
     }
   };
+  /** Types as long as it is only not clear yet; the screen settles after a turn. */
+  const typedAtLast = (what: string) =>
+    until(async () => {
+      const typed = await typist.type(what);
+      return typed === "not clear" ? undefined : typed;
+    }, "it to be clear");
   return Object.assign(session, {
     typist,
     /** Lets the typist believe that a long time has gone by without a key. */
@@ -97,11 +103,13 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
           .map(messageText)
           .join("\n"),
       ),
-    /** Types as long as it is only not clear yet; the screen settles after a turn. */
-    /** Types until it has been entered, as the bell does: what a busy machine draws late makes the typist withdraw. */
+    /** What a busy machine draws only during the paste makes the typist withdraw: once it may, as the bell tries again, too. */
     type: async (what: string) => {
       await stoodStill();
-      return until(async () => (await typist.type(what)) === "entered" && "entered", "it to be entered", 60_000);
+      const typed = await typedAtLast(what);
+      if (typed !== "withdrawn") return typed;
+      await stoodStill();
+      return typedAtLast(what);
     },
     resize(next: { cols: number; rows: number }) {
       model.resize(next);
