@@ -4,6 +4,7 @@
 import { sanitise } from "../clean.ts";
 import { isSafeName } from "../mesh/maildir.ts";
 import { messageIdOf, oneLine, subjectOf } from "../mesh/message.ts";
+import { owesAnswer } from "../mesh/owed.ts";
 import type { Peer } from "../mesh/peers.ts";
 import type { Letter } from "../mesh/receive.ts";
 
@@ -105,8 +106,7 @@ export const frames = (letters: Letter[], now: number = Date.now()): string =>
  * user likewise, and its kind if an answer will be owed.
  */
 export function traceOf(letter: Letter, text: string): string[] {
-  const isOwed = letter.message.kind === "question" && letter.message.from;
-  return [inJson(text), inJson(summaryLine([letter])), isOwed ? "question" : ""];
+  return [inJson(text), inJson(summaryLine([letter])), owesAnswer(letter) ? "question" : ""];
 }
 
 const inJson = (text: string) => JSON.stringify(text).slice(1, -1);

@@ -15,9 +15,13 @@ import { type Letter, readLetter } from "./receive.ts";
 const ROOMS = ["owed", "told"] as const;
 const list = (id: string, room: string) => namesIn(join(mailbox(id), room));
 
-/** Notes that a question has been shown. Anything but a question owes nothing, and the human is not reminded. */
-export function oweAnswer(id: string, { message, unique }: Letter): void {
-  if (message.kind !== "question" || !message.from || id === "you") return;
+/** True for what owes an answer once it has been shown: a question, by somebody who can be answered. */
+export const owesAnswer = ({ message }: Letter): boolean => message.kind === "question" && message.from !== undefined;
+
+/** Notes that a letter has been shown that owes an answer. The human is not reminded. */
+function noteOwed(id: string, letter: Letter): void {
+  const { unique } = letter;
+  if (!owesAnswer(letter) || id === "you") return;
   try {
     makeDir(join(mailbox(id), "owed"));
     writeFileSync(join(mailbox(id), "owed", unique), "", { mode: FILE_MODE });
@@ -30,7 +34,7 @@ export function oweAnswer(id: string, { message, unique }: Letter): void {
 /** Marks letters that have been shown, wherever they lie by now; the questions among them are owed an answer from now on. */
 export function markSeen(id: string, letters: Letter[]): void {
   for (const letter of letters) {
-    oweAnswer(id, letter);
+    noteOwed(id, letter);
     const box = mailbox(id);
     if (mark(box, letter.unique, "S")) continue;
     // Put back meanwhile by who thought it lost: it has been shown all the same.
