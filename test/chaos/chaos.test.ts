@@ -28,7 +28,7 @@ const { check } = (await import(file("check.mjs"))) as {
 };
 
 it("loses, tears and doubles nothing while everybody is killed again and again", { timeout: 120_000 }, () => {
-  const ran = spawnSync(process.execPath, [file("run.mjs"), "--messages", "6000"], {
+  const ran = spawnSync(process.execPath, [file("run.mjs"), "--messages", "4000"], {
     encoding: "utf8",
     timeout: 110_000,
   });

@@ -21,6 +21,9 @@ import type { FakeApi } from "./fake-api.ts";
 /** The newest version the product is held to, and the oldest one with every road but the inbox socket. */
 export const versions = ["2.1.329", "2.1.197"] as const;
 export type ClientVersion = (typeof versions)[number];
+/** For stories that do not depend on the client's version: the newest; with CLAUDEMESH_TEST_CLIENTS=all each one. */
+export const anyVersion: readonly ClientVersion[] =
+  process.env.CLAUDEMESH_TEST_CLIENTS === "all" ? versions : versions.slice(0, 1);
 
 const fakeKey = "sk-ant-test-not-a-key-0123456789";
 

@@ -1,10 +1,10 @@
 // The harness itself, on both clients: what every story takes for granted.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { tempHome } from "../temp-home.ts";
-import { claudeBinary, seedHome, versions } from "./client.ts";
+import { anyVersion, type ClientVersion, claudeBinary, seedHome, versions } from "./client.ts";
 import { type FakeApi, replies, startFakeApi } from "./fake-api.ts";
 import { isRunning, leftOf } from "./processes.ts";
 import { type Session, startSession } from "./session.ts";
@@ -18,25 +18,26 @@ function contextOnce(event: string, text: string, flag: string) {
   return [{ hooks: [{ type: "command", command: `[ -e ${flag} ] || { : > ${flag}; echo '${output}'; }` }] }];
 }
 
+// Installing them takes long on a slow network.
+beforeAll(() => Promise.all(versions.map(claudeBinary)), 600_000);
+
+async function start(
+  version: ClientVersion,
+  settings: Record<string, unknown> = {},
+): Promise<{ s: Session; api: FakeApi; home: string }> {
+  const { home, folder } = tempHome();
+  const cwd = folder("project");
+  seedHome(home, { trust: [cwd], settings });
+  const api = await startFakeApi();
+  onTestFinished(() => api.stop());
+  const s = await startSession({ command: await claudeBinary(version), home, cwd, api });
+  await s.ready();
+  return { s, api, home };
+}
+
 describe.each(versions)("the real client %s", (version) => {
-  let command = "";
-  beforeAll(async () => {
-    command = await claudeBinary(version);
-  }, 600_000);
-
-  async function start(settings: Record<string, unknown> = {}): Promise<{ s: Session; api: FakeApi; home: string }> {
-    const { home, folder } = tempHome();
-    const cwd = folder("project");
-    seedHome(home, { trust: [cwd], settings });
-    const api = await startFakeApi();
-    onTestFinished(() => api.stop());
-    const s = await startSession({ command, home, cwd, api });
-    await s.ready();
-    return { s, api, home };
-  }
-
   it("starts, answers a prompt, exits with 0 and leaves the home and the process list clean", async () => {
-    const { s, api, home } = await start();
+    const { s, api, home } = await start(version);
     const settings = readFileSync(`${home}/.claude/settings.json`, "utf8");
     expect(s.claude()).toMatchObject({ pid: s.pid, version, cwd: s.cwd, status: "idle" });
 
@@ -60,7 +61,7 @@ describe.each(versions)("the real client %s", (version) => {
   });
 
   it("is busy while a reply is held, and idle again after Esc", async () => {
-    const { s, api } = await start();
+    const { s, api } = await start(version);
     const held = api.hold(s.id());
     const turn = await s.prompt("take your time");
     expect((await held.arrived).n).toBe(turn.n);
@@ -73,7 +74,7 @@ describe.each(versions)("the real client %s", (version) => {
   });
 
   it("waits at a permission dialog, which nothing but a key answers", async () => {
-    const { s, api, home } = await start();
+    const { s, api, home } = await start(version);
     const turn = await s.prompt(`${bash(`touch ${home}/forbidden`)} [[say:never said]]`);
     await s.waitStatus("waiting");
     expect(s.claude()?.waitingFor).toBe("permission prompt");
@@ -86,19 +87,6 @@ describe.each(versions)("the real client %s", (version) => {
     expect(api.turns()[0]).toBe(turn);
   });
 
-  it("runs tool calls and goes on after their results, by markers or by a scripted answer", async () => {
-    const { s, api } = await start({ permissions: { allow: ["Bash(echo:*)"] } });
-    await s.ask(`${bash("echo one")} ${bash("echo two")} [[say:both done]]`);
-    await s.waitScreen("● both done");
-    expect(toolResults(api.turns().at(-1) ?? expect.fail())).toEqual(["one", "two"]);
-
-    const call = { name: "Bash", input: { command: "echo three", description: "a test" } };
-    api.answer(replies({ tools: [call] }, "scripted end"), s.id());
-    await s.ask("go");
-    await s.waitScreen("● scripted end");
-    expect(toolResults(api.turns().at(-1) ?? expect.fail())).toEqual(["one", "two", "three"]);
-  });
-
   it("shows each hook's context to the model once, and obeys a marker in it", async () => {
     const { home, folder } = tempHome();
     const cwd = folder("project");
@@ -108,7 +96,7 @@ describe.each(versions)("the real client %s", (version) => {
     seedHome(home, { trust: [cwd], settings: { hooks, permissions: { allow: ["Bash(echo:*)"] } } });
     const api = await startFakeApi();
     onTestFinished(() => api.stop());
-    const s = await startSession({ command, home, cwd, api });
+    const s = await startSession({ command: await claudeBinary(version), home, cwd, api });
     await s.ready();
 
     await s.ask("first");
@@ -124,7 +112,7 @@ describe.each(versions)("the real client %s", (version) => {
   });
 
   it("takes a long prompt as one paste, and starts a new session id on /clear", async () => {
-    const { s, api } = await start();
+    const { s, api } = await start(version);
     const long = Array.from({ length: 12 }, (_, i) => `row ${i}`).join("\n");
     const turn = await s.ask(long);
     expect(newestText(turn)).toContain(long);
@@ -137,7 +125,7 @@ describe.each(versions)("the real client %s", (version) => {
   });
 
   it("shows what is typed into a running turn once, between two tool calls", async () => {
-    const { s, api } = await start({ permissions: { allow: ["Bash(echo:*)"] } });
+    const { s, api } = await start(version, { permissions: { allow: ["Bash(echo:*)"] } });
     const held = api.hold(s.id());
     await s.prompt("zebra one");
     await held.arrived;
@@ -150,6 +138,21 @@ describe.each(versions)("the real client %s", (version) => {
     await s.ask("and later");
     expect(timesShown(api, "zebra one")).toBe(1);
     expect(timesShown(api, "zebra two")).toBe(1);
+  });
+});
+
+describe.each(anyVersion)("the real client %s", (version) => {
+  it("runs tool calls and goes on after their results, by markers or by a scripted answer", async () => {
+    const { s, api } = await start(version, { permissions: { allow: ["Bash(echo:*)"] } });
+    await s.ask(`${bash("echo one")} ${bash("echo two")} [[say:both done]]`);
+    await s.waitScreen("● both done");
+    expect(toolResults(api.turns().at(-1) ?? expect.fail())).toEqual(["one", "two"]);
+
+    const call = { name: "Bash", input: { command: "echo three", description: "a test" } };
+    api.answer(replies({ tools: [call] }, "scripted end"), s.id());
+    await s.ask("go");
+    await s.waitScreen("● scripted end");
+    expect(toolResults(api.turns().at(-1) ?? expect.fail())).toEqual(["one", "two", "three"]);
   });
 
   it("ends a session that a program started, and finds the claude in it", async () => {
@@ -165,7 +168,7 @@ describe.each(versions)("the real client %s", (version) => {
       home,
       cwd,
       api,
-      path: [command.replace(/\/claude$/, "")],
+      path: [dirname(await claudeBinary(version))],
     });
     await s.ready();
     expect(s.claude()?.pid).not.toBe(s.pid);
@@ -182,6 +185,7 @@ describe.each(versions)("the real client %s", (version) => {
     seedHome(home, { trust: [left, right] });
     const api = await startFakeApi();
     onTestFinished(() => api.stop());
+    const command = await claudeBinary(version);
     const a = await startSession({ command, home, cwd: left, api });
     const b = await startSession({ command, home, cwd: right, api });
     await Promise.all([a.ready(), b.ready()]);
@@ -202,7 +206,7 @@ describe.each(versions)("the real client %s", (version) => {
   });
 
   it("shows an API error once and answers the next prompt", async () => {
-    const { s, api } = await start();
+    const { s, api } = await start(version);
     await s.prompt("[[error:400]] zebra");
     await s.waitScreen(/API Error/);
     await s.waitStatus("idle");

@@ -6,6 +6,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { openPty } from "../../src/terminal/pty.ts";
 import { kill } from "../real/processes.ts";
 import { cli, tempHome, until } from "../temp-home.ts";
+import { peerFiles } from "./stage.ts";
 
 const fakeClaude = fileURLToPath(new URL("../../fixtures/fake-claude.mjs", import.meta.url));
 
@@ -25,8 +26,7 @@ it("mail for `you` rings the terminal of one of two supervised sessions, once", 
       await gone;
     });
   }
-  const list = async () => JSON.parse((await home.run(["list", "--json"])).stdout) as { name: string }[];
-  await until(async () => (await list()).length === 2, "both sessions to be on the mesh");
+  await until(() => peerFiles(home).length === 2, "both sessions to be on the mesh");
   // A supervisor looks after `you` once it has found its own session.
   await until(() => readdirSync(home.path(".claudemesh", "inbox")).includes("you"), "somebody to look after `you`");
 

@@ -3,7 +3,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { isRunning } from "../../src/mesh/process.ts";
-import { versions } from "../real/client.ts";
+import { anyVersion, versions } from "../real/client.ts";
 import { replies } from "../real/fake-api.ts";
 import { newestText, timesShown } from "../real/shown.ts";
 import { cli, until } from "../temp-home.ts";
@@ -71,23 +71,6 @@ describe.each(versions)("a question to a session of %s", (version) => {
     expect(timesShown(api, "a question for later")).toBe(1);
   });
 
-  it("whose asker at the shell was killed is answered by mail", async () => {
-    const { session, api, home, json, receiptIs } = await stage(version, "supervised");
-    const mate = await session("api");
-    const held = api.hold(mate.id());
-    const asker = home.start(process.execPath, [cli, "ask", "api", "a question of a dying shell"]);
-    const question = idIn(newestText(await held.arrived));
-    asker.kill("SIGKILL");
-    await until(() => asker.signalCode !== null, "the asker to be dead");
-    held.release({ tools: [call("reply_to_peer", { message_id: question, body: "an answer for whoever looks" })] });
-    await receiptIs(question, "answered");
-    const came = { kind: "answer", body: "an answer for whoever looks", in_reply_to: question };
-    expect(await json<Mail[]>("inbox")).toMatchObject([came]);
-    expect(await json("inbox")).toEqual([]);
-    await mate.waitStatus("idle");
-    expect(timesShown(api, "a question of a dying shell")).toBe(1);
-  });
-
   it("whose asking session was killed is answered to the resumed session", async () => {
     const { session, api, home, row, shown, receipt, receiptIs, mailbox } = await stage(version, "supervised");
     const web = await session("web");
@@ -137,5 +120,24 @@ describe.each(versions)("a question to a session of %s", (version) => {
     await receiptIs(answer?.message_id ?? "", "seen");
     await web.waitStatus("idle");
     expect(timesShown(api, "it was not")).toBe(1);
+  });
+});
+
+describe.each(anyVersion)("a question to a session of %s", (version) => {
+  it("whose asker at the shell was killed is answered by mail", async () => {
+    const { session, api, home, json, receiptIs } = await stage(version, "supervised");
+    const mate = await session("api");
+    const held = api.hold(mate.id());
+    const asker = home.start(process.execPath, [cli, "ask", "api", "a question of a dying shell"]);
+    const question = idIn(newestText(await held.arrived));
+    asker.kill("SIGKILL");
+    await until(() => asker.signalCode !== null, "the asker to be dead");
+    held.release({ tools: [call("reply_to_peer", { message_id: question, body: "an answer for whoever looks" })] });
+    await receiptIs(question, "answered");
+    const came = { kind: "answer", body: "an answer for whoever looks", in_reply_to: question };
+    expect(await json<Mail[]>("inbox")).toMatchObject([came]);
+    expect(await json("inbox")).toEqual([]);
+    await mate.waitStatus("idle");
+    expect(timesShown(api, "a question of a dying shell")).toBe(1);
   });
 });

@@ -1,7 +1,7 @@
 // Questions: asked from a shell and between sessions, answered as a value, late or twice as mail.
 
 import { describe, expect, it } from "vitest";
-import { versions } from "../real/client.ts";
+import { anyVersion, versions } from "../real/client.ts";
 import { type Answer, replies } from "../real/fake-api.ts";
 import { newestText, timesShown, toolResults } from "../real/shown.ts";
 import { cli } from "../temp-home.ts";
@@ -56,6 +56,31 @@ describe.each(versions)("a question to a session of %s", (version) => {
     expect(timesShown(api, "claudemesh: still open")).toBe(0);
   });
 
+  it("from a session's own shell is that session's, and its answer is the command's output", async () => {
+    const settings = { permissions: { defaultMode: "default", allow: ["Bash"] } };
+    const { session, api, row, receiptIs, mailbox } = await stage(version, "supervised", { settings });
+    const web = await session("web");
+    const mate = await session("api");
+    const command = `'${process.execPath}' '${cli}' ask api 'asked from a shell?'`;
+    api.answer(replies({ tools: [{ name: "Bash", input: { command, description: "ask" } }] }, "thanks"), web.id());
+    const held = api.hold(mate.id());
+    await web.prompt("ask by a command");
+    const text = newestText(await held.arrived);
+    expect(text).toMatch(/claudemesh mail: question from web \([0-9a-z]{8}\)/);
+    held.release({ tools: [call("reply_to_peer", { message_id: idIn(text), body: "answered to a shell" })] });
+    await receiptIs(idIn(text), "answered");
+    await web.waitFor(() => api.turns(web.id()).length === 2, "the output to come back to web's model");
+    expect(toolResults(api.turns(web.id())[1] as never)).toEqual(["answered to a shell"]);
+    await web.waitStatus("idle");
+    expect(mailbox((await row("web"))?.id ?? "")).toMatchObject([{ at: "cur", flags: "S" }]);
+    expect(api.turns(web.id())).toHaveLength(2);
+    expect(timesShown(api, "answered to a shell")).toBe(1);
+    await mate.waitStatus("idle");
+    expect(timesShown(api, "asked from a shell?", mate.id())).toBe(1);
+  });
+});
+
+describe.each(anyVersion)("a question to a session of %s", (version) => {
   it("that is answered too late says so, and the answer is mail", async () => {
     const { session, api, verb, json, row, receipt, receiptIs, mailbox } = await stage(version, "supervised");
     const mate = await session("api");
@@ -126,28 +151,5 @@ describe.each(versions)("a question to a session of %s", (version) => {
     expect(await json("inbox")).toEqual([]);
     await mate.waitStatus("idle");
     for (const what of ["this", "that", "more"]) expect([what, timesShown(api, `what is ${what}?`)]).toEqual([what, 1]);
-  });
-
-  it("from a session's own shell is that session's, and its answer is the command's output", async () => {
-    const settings = { permissions: { defaultMode: "default", allow: ["Bash"] } };
-    const { session, api, row, receiptIs, mailbox } = await stage(version, "supervised", { settings });
-    const web = await session("web");
-    const mate = await session("api");
-    const command = `'${process.execPath}' '${cli}' ask api 'asked from a shell?'`;
-    api.answer(replies({ tools: [{ name: "Bash", input: { command, description: "ask" } }] }, "thanks"), web.id());
-    const held = api.hold(mate.id());
-    await web.prompt("ask by a command");
-    const text = newestText(await held.arrived);
-    expect(text).toMatch(/claudemesh mail: question from web \([0-9a-z]{8}\)/);
-    held.release({ tools: [call("reply_to_peer", { message_id: idIn(text), body: "answered to a shell" })] });
-    await receiptIs(idIn(text), "answered");
-    await web.waitFor(() => api.turns(web.id()).length === 2, "the output to come back to web's model");
-    expect(toolResults(api.turns(web.id())[1] as never)).toEqual(["answered to a shell"]);
-    await web.waitStatus("idle");
-    expect(mailbox((await row("web"))?.id ?? "")).toMatchObject([{ at: "cur", flags: "S" }]);
-    expect(api.turns(web.id())).toHaveLength(2);
-    expect(timesShown(api, "answered to a shell")).toBe(1);
-    await mate.waitStatus("idle");
-    expect(timesShown(api, "asked from a shell?", mate.id())).toBe(1);
   });
 });

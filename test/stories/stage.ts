@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { dirname, join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { ignore } from "../../src/errors.ts";
+import type { Peer } from "../../src/mesh/peers.ts";
 import { type ClientVersion, claudeBinary, seedHome } from "../real/client.ts";
 import { type Answer, type FakeApi, startFakeApi } from "../real/fake-api.ts";
 import type { ToolCall } from "../real/markers.ts";
@@ -185,12 +186,18 @@ export async function stage(
       });
       if (job) session.type(`${command.map((word) => `'${word}'`).join(" ")}\r`);
       if (ready) await session.ready();
-      if (settle) await session.waitFor(async () => mailServer(home, await row(name)), `${name} to be on the mesh`);
+      if (settle) await session.waitFor(() => hasMailServer(home, session), `${name} to be on the mesh`);
       return Object.assign(session, { name });
     },
     send: (to, body, ...options) => json<Sent>("send", ...options, to, body),
     async receiptIs(id, state) {
-      await until(async () => (await receipt(id)).state === state, `the receipt of ${id} to say ${state}`, 15_000);
+      let path: string | undefined;
+      const isSo = async () => {
+        const before = path;
+        path = lyingAt(home, id);
+        return path !== before && (await receipt(id)).state === state;
+      };
+      await until(isSo, `the receipt of ${id} to say ${state}`, 15_000);
     },
     async shown(text, by) {
       await until(() => timesShown(api, text, by?.id()) > 0, `the model to be shown "${text}"`, 20_000);
@@ -200,8 +207,21 @@ export async function stage(
   };
 }
 
+// Waits look at the files themselves: a verb is a process, and one after the other takes a processor from the clients.
+
+/** The session files of the mesh, those of sessions that are gone among them. */
+export function peerFiles(home: TempHome): Peer[] {
+  const folder = home.path(".claudemesh", "peers");
+  const names = (ignore(["ENOENT"], () => readdirSync(folder)) ?? []).filter((name) => /^\w+\.json$/.test(name));
+  return names.map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as Peer);
+}
+
 /** True once the session's own mail server attends to its mailbox: what is sent before is not lost, only slower. */
-function mailServer(home: TempHome, row: Row | undefined): boolean {
-  if (!row) return false;
-  return "mcp" in (JSON.parse(readFileSync(home.path(".claudemesh", "peers", `${row.id}.json`), "utf8")) as object);
+const hasMailServer = (home: TempHome, session: Session): boolean =>
+  peerFiles(home).some(({ pid, mcp }) => mcp !== undefined && pid === session.claude()?.pid);
+
+/** The path of a letter's file below the mesh's home, which changes with its state; undefined while it moves. */
+function lyingAt(home: TempHome, id: string): string | undefined {
+  const all = readdirSync(home.path(".claudemesh"), { recursive: true, encoding: "utf8" });
+  return all.find((path) => /(new|cur)\//.test(path) && path.includes(fileOf(id)));
 }

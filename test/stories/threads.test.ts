@@ -1,12 +1,12 @@
 // A thread of three replies between a person and a session: its letters name each other, and it can be read by itself.
 
 import { describe, expect, it } from "vitest";
-import { versions } from "../real/client.ts";
+import { anyVersion } from "../real/client.ts";
 import type { Answer } from "../real/fake-api.ts";
 import { newestText, timesShown } from "../real/shown.ts";
 import { call, field, idIn, type Mail, stage } from "./stage.ts";
 
-describe.each(versions)("a thread with a session of %s", (version) => {
+describe.each(anyVersion)("a thread with a session of %s", (version) => {
   it("keeps In-Reply-To and References over three replies, and `inbox --thread` gives just that", async () => {
     const { session, api, verb, json, row, send, receiptIs, mailbox } = await stage(version, "supervised");
     const mate = await session("api");

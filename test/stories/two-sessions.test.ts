@@ -56,14 +56,16 @@ describe.each(versions)("a supervised session of %s", (version) => {
     const held = api.hold(mate.id());
     await mate.prompt("think for a long time");
     await held.arrived;
-    await mate.waitFor(async () => (await row("api"))?.state === "busy", "list to say busy");
+    await mate.waitStatus("busy");
+    expect((await row("api"))?.state).toBe("busy");
     const sent = await send("api", "letter while busy");
     expect(sent.to[0]).toMatchObject({ state: "queued", recipient: expect.stringMatching(/^busy/) });
     expect((await receipt(sent.message_id)).state).toBe("queued");
     mate.key("escape");
     expect(await shown("letter while busy")).toBe(1);
     await receiptIs(sent.message_id, "seen");
-    await mate.waitFor(async () => (await row("api"))?.state === "idle", "list to say idle");
+    await mate.waitStatus("idle");
+    expect((await row("api"))?.state).toBe("idle");
     expect(timesShown(api, "letter while busy")).toBe(1);
   });
 
