@@ -51,8 +51,7 @@ export function createModes(): Modes {
 
   return {
     see(chunk) {
-      // Most output has none of these: four searches are cheaper than decoding it.
-      const text = tail !== "" || mayHold(chunk) ? tail + chunk.toString("latin1") : latinEnd(chunk);
+      const text = tail + chunk.toString("latin1");
       for (const [, mark = "", numbers = "", final = ""] of text.matchAll(SEQUENCE)) note(mark, numbers, final);
       tail = UNFINISHED.exec(text.slice(-LONGEST))?.[0] ?? "";
     },
@@ -70,9 +69,3 @@ export function createModes(): Modes {
 }
 
 const isScreen = (mode: number) => ALTERNATE_SCREEN.has(mode);
-
-function mayHold(chunk: Buffer): boolean {
-  return ["\x1b[?", "\x1b[>", "\x1b[<", "\x1b[="].some((start) => chunk.includes(start, 0, "latin1"));
-}
-
-const latinEnd = (chunk: Buffer) => chunk.toString("latin1", Math.max(0, chunk.length - LONGEST));

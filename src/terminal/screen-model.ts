@@ -25,7 +25,7 @@ const DROP_ABOVE = 8 * 1024 * 1024;
 const SLICE = 32 * 1024;
 const SLICE_EVERY_MS = 50;
 /** Reset, erase all, to the alternate screen: after these the screen is known again. */
-const FULL_CLEARS = ["\x1bc", "\x1b[2J", "\x1b[?1049h"];
+const FULL_CLEAR = /\x1b(?:c|\[2J|\[\?1049h)/g;
 const LONGEST_CLEAR = 8;
 
 /** Makes the model of a terminal of the given size, blank. */
@@ -36,7 +36,8 @@ export function createScreenModel(size: Size): ScreenModel {
   let queue: (Buffer | Size)[] = [];
   let queued = 0;
   let known = true;
-  let lastBytes = Buffer.alloc(0);
+  /** The end of what was dropped: a clear may be cut in two. */
+  let last = "";
   let timer: NodeJS.Timeout | undefined;
   let work: Promise<void> = Promise.resolve();
 
@@ -77,16 +78,16 @@ export function createScreenModel(size: Size): ScreenModel {
     known = bytes.length > 0;
     terminal = undefined;
     sizeAtStart = current;
-    lastBytes = Buffer.alloc(0);
+    last = "";
   };
 
   return {
     feed(chunk) {
       if (!known) {
-        const recent = Buffer.concat([lastBytes, chunk]);
-        const start = Math.max(...FULL_CLEARS.map((clear) => recent.lastIndexOf(clear)));
-        if (start >= 0) restart([recent.subarray(start)]);
-        else lastBytes = recent.subarray(Math.max(0, recent.length - LONGEST_CLEAR));
+        const recent = last + chunk.toString("latin1");
+        const start = [...recent.matchAll(FULL_CLEAR)].at(-1)?.index;
+        if (start !== undefined) restart([Buffer.from(recent.slice(start), "latin1")]);
+        else last = recent.slice(-LONGEST_CLEAR);
         return;
       }
       queue.push(chunk);
