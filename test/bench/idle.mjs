@@ -38,8 +38,8 @@ function watchers() {
   }
 }
 
-/** A session in a terminal of its own; resolves when its mail server attends to it. */
-async function open(world, n) {
+/** Starts a session in a terminal of its own; gives its supervisor's pid. */
+async function start(world, n) {
   const env = { ...world.env, CLAUDEMESH_CLAUDE_BIN: at("fixtures/fake-claude.mjs"), FAKE_CLAUDE_WATCH: "0" };
   const cwd = join(world.root, `session-${n}`);
   mkdirSync(cwd);
@@ -53,13 +53,24 @@ async function open(world, n) {
     if (!ended) process.kill(pty.pid, "SIGTERM");
     await until(() => ended, `session ${n} to end`);
   });
-  const mine = () => readPeers().peers.find((peer) => peer.supervisor === pty.pid && peer.mcp !== undefined);
-  const { pid, mcp, supervisor } = await until(mine, `session ${n} to be on the mesh`, 60_000).catch((error) => {
-    const peer = readPeers().peers.find((one) => one.supervisor === pty.pid);
+  return pty.pid;
+}
+
+/** Starts so many sessions at once; resolves when their mail servers attend to them. */
+async function open(world, from, count) {
+  const started = await Promise.all(Array.from({ length: count }, (_, n) => start(world, from + n)));
+  let there = [];
+  // One look for all, and not too often: looking takes the time that they start in.
+  const attended = () => {
+    const { peers } = readPeers();
+    there = started.map((pid) => peers.find(({ supervisor, mcp }) => supervisor === pid && mcp !== undefined));
+    return there.every((peer) => peer !== undefined);
+  };
+  await until(attended, `sessions ${from} and on to be on the mesh`, { ms: 60_000, pace: 100 }).catch((error) => {
     const log = readFileSync(join(world.mesh, "log"), "utf8").trim().split("\n").slice(-10).join("\n");
-    throw new Error(`${error.message}; its peer file: ${JSON.stringify(peer)}; the log ends with\n${log}`);
+    throw new Error(`${error.message}; of them there are ${JSON.stringify(there)}; the log ends with\n${log}`);
   });
-  return { claude: pid, server: mcp, supervisor };
+  return there.map(({ pid, mcp, supervisor }) => ({ claude: pid, server: mcp, supervisor }));
 }
 
 async function bare(world, kind) {
@@ -75,10 +86,7 @@ async function idle({ full, rounds: sessions = SESSIONS }) {
   const seconds = full ? 60 : 30;
   return inWorld(async (world) => {
     const all = [];
-    for (let n = 0; n < sessions; n += AT_ONCE) {
-      const some = Array.from({ length: Math.min(AT_ONCE, sessions - n) }, (_, i) => open(world, n + i));
-      all.push(...(await Promise.all(some)));
-    }
+    for (let n = 0; n < sessions; n += AT_ONCE) all.push(...(await open(world, n, Math.min(AT_ONCE, sessions - n))));
     const floors = { supervisor: [], server: [] };
     for (const kind of ["supervisor", "server"])
       for (let n = 0; n < BARE; n++) floors[kind].push(await bare(world, kind));

@@ -60,7 +60,7 @@ export function makeWorld() {
     onClose: (action) => last.push(action),
     async close() {
       if (!open.delete(world)) return;
-      for (const action of last) await action();
+      await Promise.all(last.map((action) => action()));
       await Promise.all([...children].map(end));
       rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     },
@@ -89,12 +89,12 @@ export function end(child) {
   return gone;
 }
 
-/** Polls until `check` gives something; throws naming what did not happen. */
-export async function until(check, what, ms = 20_000) {
+/** Polls until `check` gives something; throws naming what did not happen. Times in ms. */
+export async function until(check, what, { ms = 20_000, pace = 20 } = {}) {
   for (const last = Date.now() + ms; ; ) {
     const value = await check();
     if (value) return value;
     if (Date.now() > last) throw new Error(`waited ${ms} ms in vain for ${what}`);
-    await pause(20);
+    await pause(pace);
   }
 }
