@@ -39,6 +39,7 @@ const apart = {
       external: true,
     })),
 };
+await bundle(["claude/search-thread.js"]);
 await bundle(own.map((verb) => `commands/${verb}.js`));
 await bundle(["cli.js"], { entryNames: "claudemesh", plugins: [apart] });
 

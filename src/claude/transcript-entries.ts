@@ -63,7 +63,7 @@ export function conversation(line: Buffer): Fields | undefined {
 }
 
 /** A line as a JSON object; undefined if it is anything else, or half-written. */
-export function parse(line: Buffer): Fields | undefined {
+export function parse(line: Buffer | string): Fields | undefined {
   try {
     const found: unknown = JSON.parse(line.toString());
     return isFields(found) ? found : undefined;
@@ -87,10 +87,13 @@ export function read(line: Buffer, redact: number): Said | undefined {
 const timeOf = (value: unknown): string | undefined =>
   typeof value === "string" && /^\d{4}-[\dT:.Z+-]{1,30}$/.test(value) ? value : undefined;
 
-/** Whether a turn starts at this line; cheaper than reading it, for no text is cleaned. */
-export function startsTurn(line: Buffer): boolean {
-  if (!line.includes(USER) || line.includes(RESULT)) return false;
-  const found = conversation(line);
+/**
+ * Whether a turn starts at this line, given as Latin-1: cheaper than reading it, for no text is decoded or cleaned. All
+ * that tells is ASCII.
+ */
+export function startsTurn(line: string): boolean {
+  if (line.includes(RESULT)) return false;
+  const found = parse(line);
   if (found?.type !== "user" || found.isSidechain === true) return false;
   const blocks = blocksOf(fields(found.message).content);
   return blocks.length > 0 && !blocks.some(isResult) && asideOf(found, flat(blocks)) === undefined;

@@ -51,9 +51,9 @@ export async function* searchTurns(path: string, query: string, options: SearchO
   let left = options.limit ?? LIMIT;
   let turn = 0;
   function* hitsOf(block: Place): Generator<Hit> {
-    for (const { line, matching } of words.length ? linesWith(block, words) : allLines(block)) {
+    for (const { line, text, matching } of words.length ? linesWith(block, words) : allLines(block)) {
       if (!matching) {
-        if (startsTurn(line.bytes)) turn++;
+        if (startsTurn(text)) turn++;
         continue;
       }
       const said = read(line.bytes, Number.POSITIVE_INFINITY);

@@ -3,8 +3,8 @@
 import { describe } from "../claude/dispatch.ts";
 import { formatHit } from "../claude/transcript-format.ts";
 import { needed, transcriptOf, wholeNumber } from "../claude/transcript-request.ts";
-import { CONTEXT, compile, type Hit, LIMIT, searchTurns } from "../claude/transcript-search.ts";
-import { MeshError } from "../errors.ts";
+import { CONTEXT, compile, type Hit, LIMIT, type SearchOptions, searchTurns } from "../claude/transcript-search.ts";
+import { searchEach } from "../claude/transcript-threads.ts";
 import { findPeer, listPeers } from "../mesh/address.ts";
 import type { Peer } from "../mesh/peers.ts";
 import { print, say } from "../print.ts";
@@ -19,29 +19,21 @@ export async function run(args: string[], options: Record<string, unknown>): Pro
   const limit = wholeNumber(options.limit, "--limit", 1, LIMIT);
   compile(query);
   const everyone = who === "*";
+  const peers = everyone ? listPeers().filter((peer) => peer.transcript_path) : [findPeer(who, { describe })];
+  const paths = peers.map(transcriptOf);
   const hits: (Hit & Pick<Peer, "id" | "name">)[] = [];
-  for (const peer of everyone ? listPeers() : [findPeer(who, { describe })]) {
+  const search = everyone ? searchEach : searchOne;
+  for await (const [n, hit] of search(paths, query, { context, limit })) {
+    const { id, name } = peers[n] as Peer;
+    hits.push({ id, name, ...hit });
+    if (!options.json) await print(options, hit, everyone ? `${id} ${name} ${formatHit(hit)}` : formatHit(hit));
     if (hits.length >= limit) break;
-    for await (const hit of hitsOf(peer, query, { context, limit: limit - hits.length }, everyone)) {
-      hits.push({ id: peer.id, name: peer.name, ...hit });
-      if (!options.json)
-        await print(options, hit, everyone ? `${peer.id} ${peer.name} ${formatHit(hit)}` : formatHit(hit));
-    }
   }
   await print(options, hits, "");
   if (!hits.length) say(`nothing found for ${query}`);
   if (hits.length >= limit) say(`stopped at ${limit} hits; --limit takes more`);
 }
 
-async function* hitsOf(
-  peer: Peer,
-  query: string,
-  options: { context: number; limit: number },
-  skipMissing: boolean,
-): AsyncGenerator<Hit> {
-  try {
-    yield* searchTurns(transcriptOf(peer), query, options);
-  } catch (error) {
-    if (!skipMissing || !(error instanceof MeshError) || error.code !== "NO_TRANSCRIPT") throw error;
-  }
+async function* searchOne([path = ""]: string[], query: string, options: SearchOptions): AsyncGenerator<[0, Hit]> {
+  for await (const hit of searchTurns(path, query, options)) yield [0, hit];
 }

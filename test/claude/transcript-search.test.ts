@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { lastTurns } from "../../src/claude/transcript.ts";
 import { type Hit, type SearchOptions, searchTurns } from "../../src/claude/transcript-search.ts";
+import { searchEach } from "../../src/claude/transcript-threads.ts";
 
 const fixture = (name: string) => fileURLToPath(new URL(`../../fixtures/transcripts/${name}.jsonl`, import.meta.url));
 
@@ -147,5 +148,42 @@ describe("a search", () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe("a search of many", () => {
+  const said3 = (n: number) => jsonl(user(`what of ${n}?`), said(`the needle of ${n}`), said("another needle"));
+  /** Twenty of very different lengths, so that threads end them in another order; one in three is not there. */
+  const paths = () =>
+    Array.from({ length: 20 }, (_, n) =>
+      n % 3 === 0 ? join(tmpdir(), `none-${n}`) : scratch(jsonl(said("filler")).repeat((20 - n) ** 3) + said3(n)),
+    );
+
+  /** A thread has one as long as it lives. */
+  const ports = () => process.getActiveResourcesInfo().filter((kind) => kind === "MessagePort").length;
+
+  async function all(...args: Parameters<typeof searchEach>): Promise<[number, Hit][]> {
+    const found: [number, Hit][] = [];
+    for await (const one of searchEach(...args)) found.push(one);
+    return found;
+  }
+
+  it("finds the same in threads as without them, in the order of the paths, and leaves no thread", async () => {
+    const [some, before] = [paths(), ports()];
+    const found = await all(some, "needle", { limit: 20 }, Number.POSITIVE_INFINITY);
+    expect(found.map(([n]) => n)).toEqual(some.flatMap((_, n) => (n % 3 === 0 ? [] : [n, n])));
+    expect(found[0]).toMatchObject([1, { turn: 1, before: "the ", match: "needle", after: " of 1" }]);
+    expect(await all(some, "needle", { limit: 20 }, 0)).toEqual(found);
+    expect(await all(some, "/n.{2}dle of/", { limit: 1, context: 0 }, 0)).toHaveLength(13);
+    expect(ports()).toBe(before);
+  });
+
+  it("ends its threads when nobody wants more, and says what is wrong with a pattern as ever", async () => {
+    const [some, before] = [paths(), ports()];
+    for await (const _ of searchEach(some, "needle", { limit: 1 }, 0)) break;
+    expect(ports()).toBe(before);
+    some.push(scratch(jsonl(said(`${"a".repeat(50)}!`))));
+    const endless = all(some, "/(a+)+$/", {}, 0);
+    await expect(endless).rejects.toMatchObject({ name: "MeshError", code: "BAD_PATTERN", hint: expect.any(String) });
   });
 });
