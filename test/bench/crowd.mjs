@@ -80,13 +80,22 @@ export async function crowd(world, count, text) {
   return { first, peers };
 }
 
-/** Fills a room of a mailbox up to so many letters (cur/: seen ones); gives a function that adds more. */
-export function filler(box, room) {
+/**
+ * Fills a room of a mailbox up to so many letters (cur/: seen ones); gives a function that adds more. `each`: so many
+ * names for one file, where nobody reads them; making a file takes five times as long.
+ */
+export function filler(box, room, each = 1) {
   const names = [];
+  let file;
   return (count) => {
     while (names.length < count) {
       const { unique, text } = letterFor("api", names.length);
-      writeFileSync(join(box, room, room === "cur" ? `${unique}:2,S` : unique), text);
+      const path = join(box, room, room === "cur" ? `${unique}:2,S` : unique);
+      if (names.length % each > 0) linkSync(file, path);
+      else {
+        writeFileSync(path, text);
+        file = path;
+      }
       names.push(unique);
     }
     return names;

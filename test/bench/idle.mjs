@@ -83,7 +83,7 @@ const look = (pids) => pids.map((pid) => ({ ...cpu(pid), sleeps: sleeps(pid) }))
 
 async function idle({ full, rounds: sessions = SESSIONS }) {
   if (process.platform !== "linux") throw new Error("what idle processes cost is measured on Linux only");
-  const seconds = full ? 60 : 30;
+  const seconds = full ? 60 : 24;
   return inWorld(async (world) => {
     const all = [];
     for (let n = 0; n < sessions; n += AT_ONCE) all.push(...(await open(world, n, Math.min(AT_ONCE, sessions - n))));

@@ -105,7 +105,7 @@ export const rows = [
   ["status line, against Node", "`node -e 0`", 0.06, (rounds) => quiet(badge, EMPTY_NODE, rounds), 20],
   ["hook with mail to show", "`node -e 0`", 1.3, withMail, 30],
   ["`send` from the shell", "`node -e 0`", 1.35, send, 30],
-  ["mail server: started → initialize answered", "a bare SDK server", 1.15, mailServer, 12],
+  ["mail server: started → initialize answered", "a bare SDK server", 1.15, mailServer, 9],
 ].map(([name, floorIs, ratio, measure, usual]) => ({
   name,
   unit: "ms",

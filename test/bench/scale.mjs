@@ -57,7 +57,7 @@ export function collectOne(id) {
 const collect = (rounds) =>
   inWorld(async () => {
     for (const id of ["empty", "full"]) makeMailbox(mailbox(id));
-    filler(mailbox("full"), "cur")(100_000);
+    filler(mailbox("full"), "cur", 1000)(100_000);
     const side = (id) => () => collectOne(id);
     return byTurns({ floor: side("empty"), value: side("full") }, { rounds, warmUp: 10 });
   });
