@@ -85,14 +85,17 @@ const answered = (finished: Finished): Ended => ({
   json: finished.stdout.trim() ? (JSON.parse(finished.stdout) as HookAnswer) : undefined,
 });
 
-/** A `node` that only notes that it was started, and fails. */
-export function stubNode(home: TempHome): { env: Environment; started: () => boolean } {
+/** A `node` that only notes that it was started, with what arguments and extra certificates, and fails. */
+export function stubNode(home: TempHome): { env: Environment; started: () => boolean; note: string } {
   const folder = home.folder("stub");
   const note = join(folder, "started");
-  writeFileSync(join(folder, "node"), `#!/bin/sh\necho "$@" >>'${note.replaceAll("'", "'\\''")}'\nexit 9\n`);
+  writeFileSync(
+    join(folder, "node"),
+    `#!/bin/sh\necho "$@" "$NODE_EXTRA_CA_CERTS" >>'${note.replaceAll("'", "'\\''")}'\nexit 9\n`,
+  );
   chmodSync(join(folder, "node"), 0o755);
   const env = { CLAUDEMESH_NODE: join(folder, "node"), PATH: `${folder}${delimiter}${process.env.PATH}` };
-  return { env, started: () => existsSync(note) };
+  return { env, started: () => existsSync(note), note };
 }
 
 /** Starts a process whose command line is that of a claude with these arguments; it does nothing. Gives its pid. */

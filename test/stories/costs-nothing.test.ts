@@ -84,6 +84,17 @@ describe("while nothing waits", () => {
     expect(stub.started()).toBe(true);
   });
 
+  it("Node is not made to read certificates", async () => {
+    const home = tempHome();
+    const api = await standIn(home);
+    const stub = stubNode(home);
+    const env = { ...stub.env, NODE_EXTRA_CA_CERTS: "/etc/ssl/certs/all.pem" };
+    letter(api.box);
+    await api.hook("Stop", {}, { env });
+    await sh(home, `sh '${pluginFolder}/mcp'`, { ...api.env, ...env });
+    expect(readFileSync(stub.note, "utf8")).toMatch(/^\S+ hook Stop *\n\S+ mcp *\n$/);
+  });
+
   it("a prompt starts no Node again once a late post has been turned away", async () => {
     const home = tempHome();
     const api = await standIn(home);
