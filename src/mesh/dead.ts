@@ -1,7 +1,7 @@
 // Mail that nobody will read any more: it goes to dead/ with the reason as its first header, and its sender is told.
 // Never followed, never opened blindly: what lies in a mailbox may be a symlink, a device, somebody else's file.
 
-import { existsSync, lstatSync, readFileSync, renameSync, unlinkSync } from "node:fs";
+import { existsSync, linkSync, lstatSync, readFileSync, renameSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { createFile, namesIn, syncDir } from "./files.ts";
@@ -42,19 +42,36 @@ function inter(claimed: string, unique: string, reason: string, box: string, tel
   const readable = isOwnFile(claimed) && lstatSync(claimed).size <= 16 * MAX_BYTES;
   const content = readable ? ignore(["EACCES"], () => readFileSync(claimed)) : undefined;
   const whole = content && Buffer.concat([Buffer.from(head), content]);
-  const name = isSafeName(unique) && isFree(unique, whole) ? unique : uniqueName();
-  const kept = whole ? undefined : placeFor(claimed, name);
-  const note = `${head}Subject: not a letter\n\nIt lies beside this note, as ${kept}\n`;
-  const target = join(deadBox(), "new", name);
+  for (let name = isSafeName(unique) ? unique : uniqueName(); ; name = uniqueName()) {
+    const kept = whole ? undefined : placeFor(claimed, name);
+    const target = join(deadBox(), "new", name);
+    const text = whole ?? Buffer.from(`${head}Subject: not a letter\n\nIt lies beside this note, as ${kept}\n`);
+    // The same may lie there already, from one who died before it was done.
+    const isThere = () => whole && ignore(["ENOENT"], () => readFileSync(target))?.equals(whole);
+    if (!isPlaced(text, target) && !isThere()) continue;
+    syncDir(dirname(target));
+    tell();
+    if (kept) renameSync(claimed, kept);
+    else unlinkSync(claimed);
+    log("dead", name, reason);
+    return target;
+  }
+}
+
+/** Writes a file; false if there is one of that name, be it only since this moment: two may bury letters of one name at once. */
+function isPlaced(text: Buffer, target: string): boolean {
   const written = join(deadBox(), "tmp", uniqueName());
-  createFile(written, whole ?? note);
-  renameSync(written, target);
-  syncDir(dirname(target));
-  tell();
-  if (kept) renameSync(claimed, kept);
-  else unlinkSync(claimed);
-  log("dead", name, reason);
-  return target;
+  createFile(written, text);
+  try {
+    return succeeds(["EEXIST"], () => linkSync(written, target));
+  } catch {
+    // A file system without links.
+    if (existsSync(target)) return false;
+    renameSync(written, target);
+    return true;
+  } finally {
+    ignore(["ENOENT"], () => unlinkSync(written));
+  }
 }
 
 /** Where what is no letter is kept as it was: in dead/cur, or, for a mailbox on another file system, hidden where it lies. */
@@ -63,12 +80,6 @@ function placeFor(claimed: string, name: string): string {
   return lstatSync(dirname(claimed)).dev === lstatSync(dead).dev
     ? join(dead, `${name}.as-it-was`)
     : join(dirname(claimed), `.${name}.as-it-was`);
-}
-
-/** True if nothing of that name lies in dead/, or just this, from one who died before it was done. */
-function isFree(name: string, whole: Buffer | undefined): boolean {
-  const there = ignore(["ENOENT"], () => readFileSync(join(deadBox(), "new", name)));
-  return there === undefined || (whole !== undefined && there.equals(whole));
 }
 
 /** Puts back into new/ what one who died has left half buried, for longer than `olderThan` ms. */

@@ -1,10 +1,11 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { bounce, bury, exhume, findDead } from "../../src/mesh/dead.ts";
 import { listNew, newPath } from "../../src/mesh/maildir.ts";
 import { parse, uniqueName } from "../../src/mesh/message.ts";
+import { until } from "../temp-home.ts";
 import { box, letter, tempMesh } from "./temp-mesh.ts";
 
 /** Whether this machine lets us mount: in a mount namespace of its own, so that nothing stays. */
@@ -42,6 +43,30 @@ describe("bury", () => {
       writeFileSync(newPath(mailbox, "note"), text);
     const paths = [api, db].map((mailbox) => bury(newPath(mailbox, "note"), "note", "why"));
     expect(paths.map(read)).toEqual(["X-Mesh-Dead: why\none", "X-Mesh-Dead: why\ntwo"]);
+  });
+
+  it("two of one name both stay, buried by two at once", async () => {
+    const home = tempMesh();
+    const names = Array.from({ length: 200 }, (_, n) => `note-${n}`);
+    const code = `import { existsSync, writeFileSync } from "node:fs";
+      import { bury } from ${JSON.stringify(new URL("../../dist/mesh/dead.js", import.meta.url).href)};
+      const [box, ready, go] = process.argv.slice(1);
+      writeFileSync(ready, "");
+      while (!existsSync(go));
+      for (const name of ${JSON.stringify(names)}) bury(box + "/new/" + name, name, "why");`;
+    const buriers = ["api", "db"].map((id) => {
+      const mailbox = box(home, id);
+      for (const name of names) writeFileSync(newPath(mailbox, name), `${name} of ${id}`);
+      const args = ["--input-type=module", "-e", code, mailbox, join(home, `${id} is ready`), join(home, "go")];
+      const child = spawn(process.execPath, args, { stdio: "inherit" });
+      return new Promise((resolve) => child.once("exit", resolve));
+    });
+    await until(() => ["api", "db"].every((id) => existsSync(join(home, `${id} is ready`))), "both to be ready");
+    writeFileSync(join(home, "go"), "");
+    expect(await Promise.all(buriers)).toEqual([0, 0]);
+    const dead = join(home, "dead/new");
+    const texts = readdirSync(dead).map((name) => read(join(dead, name)).split("\n").at(-1));
+    expect(texts.sort()).toEqual(names.flatMap((name) => [`${name} of api`, `${name} of db`]).sort());
   });
 
   it("a name that can't stand in dead/ is given another", () => {
