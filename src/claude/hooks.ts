@@ -3,7 +3,6 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { safeConfig } from "../mesh/config.ts";
 import { FILE_MODE, mailbox } from "../mesh/home.ts";
 import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
@@ -15,6 +14,7 @@ import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "../mesh/p
 import { commandOf, isRunning } from "../mesh/process.ts";
 import { isWaking, type Letter, onTheirWay, peek, readLetter, readSeen, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
+import { waitWhile } from "../wait.ts";
 import {
   CONTEXT_LIMIT,
   framedNames,
@@ -167,8 +167,7 @@ const TAKE_BACK = 1000;
 /** Waits until nothing is on its way from the supervisor any more, so that this prompt has the mail. */
 async function takenBack(peer: Peer): Promise<void> {
   if (!peer.supervisor || !isRunning(peer.supervisor) || expectsInbox(peer)) return;
-  const end = performance.now() + TAKE_BACK;
-  while (onTheirWay(peer.id).length && performance.now() < end) await pause(20);
+  await waitWhile(() => onTheirWay(peer.id).length > 0, TAKE_BACK);
 }
 
 /** The letters that the supervisor holds for the notice it typed. */
@@ -239,8 +238,7 @@ async function fileChanged(peer: Peer, input: HookInput): Promise<HookOutput> {
   if (!safeConfig().bells.includes("watcher")) return {};
   const waits = () => stateOf(peer).state === "idle" && peek(peer.id).letters.some(isWaking);
   const isBettered = expectsInbox(peer) || bellOf(peer) === "supervisor";
-  const end = performance.now() + (isBettered ? BETTER_FIRST : 0);
-  while (waits() && performance.now() < end) await pause(50);
+  await waitWhile(waits, isBettered ? BETTER_FIRST : 0, 50);
   if (!waits()) return {};
   notePosted(peer.id, NOTICE_POSTED);
   return { stderr: `${notice(peek(peer.id).letters)}\n`, exit: 2 };

@@ -11,6 +11,7 @@ import { type Peer, readPeer } from "../mesh/peers.ts";
 import { clearPosted, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { oneAtATime } from "../mesh/watch.ts";
+import { waitWhile } from "../wait.ts";
 import { post } from "./inbox-socket.ts";
 import { BODY_LIMIT, frame, frameLength, frames, notice, senders, traceOf } from "./prompt.ts";
 import { isOpening, sessionOf, stateOf } from "./session.ts";
@@ -111,7 +112,7 @@ export function createRinger(id: string, push?: (line: string) => Promise<void>)
     notePosted(id, NOTICE_POSTED);
     await tell(notice(letters));
     const waits = () => letters.some((l) => locate(mailbox(id), l.unique)?.at === "new");
-    for (const end = performance.now() + CONFIRM; waits() && performance.now() < end; ) await pause(20);
+    await waitWhile(waits, CONFIRM);
     if (!waits()) return;
     log("push-unheard", id);
     unheardUntil = performance.now() + MISTRUST;

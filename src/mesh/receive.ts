@@ -2,8 +2,8 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { errnoOf, ignore, MeshError } from "../errors.ts";
+import { waitWhile } from "../wait.ts";
 import { isAwaited } from "./awaited.ts";
 import { bounce, bury, findDead } from "./dead.ts";
 import { namesIn } from "./files.ts";
@@ -174,8 +174,7 @@ function letterOf(found: Found, unique: string, path: string): Letter | undefine
 
 /** Resolves once no file in new/ is younger than STILL, at most after `ms`. For callers that may wait for a drop. */
 export async function standStill(id: string, ms: number = 3 * STILL): Promise<void> {
-  const end = performance.now() + ms;
-  while (peek(id).unready > 0 && performance.now() < end) await pause(20);
+  await waitWhile(() => peek(id).unready > 0, ms);
 }
 
 export type State = "queued" | "collected" | "seen" | "answered" | "expired" | "refused" | "dead";

@@ -1,7 +1,7 @@
 // The only road in: resolve → compose → deliver. A send is acknowledged only when the letter is on disk, flushed.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { isTemporary, MeshError, mendOf, reasonOf } from "../errors.ts";
+import { waitWhile } from "../wait.ts";
 import type { Recipient } from "./address.ts";
 import { checkSend, countSend } from "./brakes.ts";
 import { mailbox, openHome } from "./home.ts";
@@ -70,9 +70,7 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
 
 /** Waits until the letter has left new/ of every recipient, at most `ms`. */
 export async function settle({ unique, to }: Sent, ms: number): Promise<void> {
-  const end = performance.now() + ms;
-  const moved = () => to.every((r) => locate(mailbox(r.id), unique)?.at !== "new");
-  while (!moved() && performance.now() < end) await pause(5);
+  await waitWhile(() => to.some((r) => locate(mailbox(r.id), unique)?.at === "new"), ms, 5);
 }
 
 /** The letter is there, whatever becomes of the brakes' ledger. */
