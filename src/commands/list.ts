@@ -15,9 +15,13 @@ import { print, say } from "../print.ts";
  */
 export async function run(_args: string[], options: Record<string, unknown>): Promise<void> {
   checkHome(meshHome());
+  const found = readPeers();
   // Who has died since the last look is found here: put it right for those who read to/ and the badge.
-  await noticeDeaths().catch((error: unknown) => log("list-error", String(error)));
-  const { peers, broken } = readPeers();
+  const changed = await noticeDeaths(found.peers).catch((error: unknown) => {
+    log("list-error", String(error));
+    return true;
+  });
+  const { peers, broken } = changed ? readPeers() : found;
   for (const file of broken)
     say(`can't read ${file}: it is no peer file; its mail is untouched; remove the file when you have looked at it`);
   const { repo } = projectOf(process.cwd());

@@ -129,10 +129,11 @@ export async function leave(id: string, pid: number): Promise<void> {
   });
 }
 
-/** Says goodbye for the sessions of this machine that died without doing so. */
-export async function noticeDeaths(): Promise<void> {
-  for (const peer of listPeers())
-    if (peer.left_at === undefined && isLocal(peer) && !isAlive(peer)) await leave(peer.id, peer.pid);
+/** Says goodbye for the sessions of this machine that died without doing so; true if there were any. */
+export async function noticeDeaths(peers: Peer[] = listPeers()): Promise<boolean> {
+  const dead = peers.filter((peer) => peer.left_at === undefined && isLocal(peer) && !isAlive(peer));
+  for (const { id, pid } of dead) await leave(id, pid);
+  return dead.length > 0;
 }
 
 /** A peer that is gone and had this session open: last, or at some time. */
