@@ -82,7 +82,7 @@ export async function crowd(world, count, text) {
 
 /**
  * Fills a room of a mailbox up to so many letters (cur/: seen ones); gives a function that adds more. `each`: so many
- * names for one file, where nobody reads them; making a file takes five times as long.
+ * names for one file; making a file takes five times as long.
  */
 export function filler(box, room, each = 1) {
   const names = [];

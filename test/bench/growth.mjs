@@ -63,7 +63,7 @@ const bySessions = (sizes) =>
 const byRead = (sizes) =>
   inOne(sizes, async (world) => {
     const { id, box, env } = await world.session("api");
-    const more = filler(box, "cur");
+    const more = filler(box, "cur", 10);
     return (count) => {
       const unique = more(count)[Math.floor(count / 2)];
       return {

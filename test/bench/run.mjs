@@ -3,7 +3,7 @@
 //
 //   --only <text>      the rows with the text in their names
 //   --full             longer: 60 s idle, a transcript of 1 GB
-//   --rounds <n>       so many samples of each, or as many as ten seconds have room for
+//   --rounds <n>       so many samples of each, or as many as eight seconds have room for
 //   --from <file>      take the numbers of an earlier run instead of measuring
 //   --peer '<command>' another program's send to receive beside ours; --peer-tools names its tools: see peer.mjs
 //   --table            write the table of docs/numbers.md

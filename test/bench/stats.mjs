@@ -28,7 +28,7 @@ export function exponent(sizes, values, largest = 3) {
 }
 
 /** No row takes longer than this by many, in ms, on a slow machine either: it has fewer rounds then. */
-const LONG = 10_000;
+const LONG = 8_000;
 const LEAST_ROUNDS = 3;
 
 /**

@@ -300,7 +300,7 @@ describe("the one who is asked", () => {
         waiting: () =>
           setImmediate(() => {
             markSeen(api.id, take(api.id, all));
-            void claude.kill().then(noticeDeaths);
+            void claude.kill().then(() => noticeDeaths());
           }),
       }),
     );
