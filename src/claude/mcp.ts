@@ -1,7 +1,6 @@
 // The session's own MCP server, on stdio: the tools, and the ringer for its inbox socket. A child of claude, found by
 // its parents; it stays right over /clear and /resume because it goes by the process, and never outlives it.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { McpServer, type ToolCallback } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import { sanitise } from "../clean.ts";
@@ -11,6 +10,7 @@ import { log } from "../mesh/log.ts";
 import { BEAT, type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { isRunning, startedAt } from "../mesh/process.ts";
 import { every } from "../mesh/watch.ts";
+import { waitWhile } from "../wait.ts";
 import { arrivalOf } from "./hooks.ts";
 import { attend } from "./presence.ts";
 import { AUTHORITY } from "./prompt.ts";
@@ -98,7 +98,7 @@ async function ringFor(
   void ended.then(() => {
     over = true;
   });
-  for (const start = Date.now(); !peerOfProcess(pid) && Date.now() - start < HOOK_FIRST && !over; ) await pause(50);
+  await waitWhile(() => !peerOfProcess(pid) && !over, HOOK_FIRST, 50);
   if (over) return undefined;
   const { id } = await self(pid);
   await updatePeer(id, { mcp: process.pid });

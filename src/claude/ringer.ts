@@ -16,7 +16,7 @@ import { post } from "./inbox-socket.ts";
 import { BODY_LIMIT, frame, frameLength, frames, notice, senders, traceOf } from "./prompt.ts";
 import { isOpening, sessionOf, stateOf } from "./session.ts";
 
-// Every wait here is counted by performance.now(): the other clock may be set back by an hour.
+// Every wait here is counted by a clock that nobody sets: the other one may be put back by an hour.
 
 /** How long, in ms, a post may take to be seen by the hook. */
 export const CONFIRM = 3000;

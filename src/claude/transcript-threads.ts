@@ -6,8 +6,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { ignore, MeshError } from "../errors.ts";
 import { packageFile } from "../package.ts";
-import type { Hit, SearchOptions } from "./transcript-search.ts";
-import { searchTurns } from "./transcript-search.ts";
+import { type Hit, type SearchOptions, searchTurns } from "./transcript-search.ts";
 
 type Options = Pick<SearchOptions, "context" | "limit" | "redact">;
 /** What a thread is given. `next` counts the paths that have been taken: one for all threads. */

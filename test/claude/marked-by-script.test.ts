@@ -2,7 +2,7 @@
 // whatever is not that to the letter.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { summaryLine } from "../../src/claude/prompt.ts";
@@ -53,7 +53,7 @@ describe.each(shells)("a posted letter is marked without Node in %s %s", (...she
     expect({ code, stderr, json }).toEqual({ code: 0, stderr: "", json: { systemMessage } });
     expect(systemMessage).toMatch(/^✉ web: \S/);
     expect(started()).toBe(false);
-    await expect.poll(rooms, { timeout: 10_000 }).toEqual([[], all.map(seen), [], []]);
+    expect(rooms()).toEqual([[], all.map(seen), [], []]);
     expect(existsSync(join(api.cwd, "pwned"))).toBe(false);
   });
 
@@ -64,29 +64,7 @@ describe.each(shells)("a posted letter is marked without Node in %s %s", (...she
     const { json } = await hook(prompt);
     expect(json).toEqual({ systemMessage: [0, 1, 2, 3, 4].map((i) => `✉ web: number ${i}`).join("\n") });
     expect(started()).toBe(false);
-    await expect.poll(rooms, { timeout: 10_000 }).toEqual([[], all.map(seen), [], [all[1], all[3]]]);
-  });
-
-  it("and the client is not kept waiting for it", async () => {
-    const { api, all, prompt, rooms } = await posted([{}, {}], shell);
-    const [bin, go] = [join(api.cwd, "bin"), join(api.cwd, "go")];
-    mkdirSync(bin);
-    writeFileSync(
-      join(bin, "mv"),
-      `#!/bin/sh\nwhile [ -d '${bin}' ] && ! [ -e '${go}' ]; do sleep 0.02; done\nexec /bin/mv "$@"\n`,
-      {
-        mode: 0o755,
-      },
-    );
-    const { code, json } = await api.hook(
-      "UserPromptSubmit",
-      { prompt },
-      { shell, env: { PATH: `${bin}:${process.env.PATH}` } },
-    );
-    expect({ code, json }).toMatchObject({ code: 0, json: { systemMessage: expect.stringMatching(/^✉ web: /) } });
-    expect(rooms()).toEqual([[], all.map((unique) => `${unique}:2,`), all, []]);
-    writeFileSync(go, "");
-    await expect.poll(rooms, { timeout: 10_000 }).toEqual([[], all.map(seen), [], []]);
+    expect(rooms()).toEqual([[], all.map(seen), [], [all[1], all[3]]]);
   });
 
   it("but Node is asked about a user's own prompt, however long, and has all of it", async () => {
@@ -128,9 +106,8 @@ describe("Node is asked about", () => {
   });
 
   it("the same prompt a second time, and blocks it", async () => {
-    const { api, all, prompt, hook, started, node, rooms } = await posted([{}]);
+    const { api, all, prompt, hook, started, node } = await posted([{}]);
     await hook(prompt);
-    await expect.poll(rooms, { timeout: 10_000 }).toEqual([[], all.map(seen), [], []]);
     writeFileSync(join(api.box, "posted", all[0] ?? ""), "");
     await hook(prompt);
     expect(started()).toBe(true);

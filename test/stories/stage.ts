@@ -220,8 +220,13 @@ export function peerFiles(home: TempHome): Peer[] {
 const hasMailServer = (home: TempHome, session: Session): boolean =>
   peerFiles(home).some(({ pid, mcp }) => mcp !== undefined && pid === session.claude()?.pid);
 
-/** The path of a letter's file below the mesh's home, which changes with its state; undefined while it moves. */
+/** Where a letter lies, as `<mailbox>/new/<file>` and the like, which changes with its state; undefined while it moves. */
 function lyingAt(home: TempHome, id: string): string | undefined {
-  const all = readdirSync(home.path(".claudemesh"), { recursive: true, encoding: "utf8" });
-  return all.find((path) => /(new|cur)\//.test(path) && path.includes(fileOf(id)));
+  const inbox = home.path(".claudemesh", "inbox");
+  const boxes = [...readdirSync(inbox).map((name) => join(inbox, name)), home.path(".claudemesh", "dead")];
+  const rooms = boxes.flatMap((box) => [join(box, "new"), join(box, "cur")]);
+  const files = rooms.flatMap((room) =>
+    (ignore(["ENOENT", "ENOTDIR"], () => readdirSync(room)) ?? []).map((name) => join(room, name)),
+  );
+  return files.find((path) => path.includes(fileOf(id)));
 }
