@@ -23,7 +23,7 @@ const { byTurns, now } = (await import(new URL("stats.mjs", import.meta.url).hre
 const hook = (command: string, more = {}) => [{ hooks: [{ type: "command", command, ...more }] }];
 
 it(`by ${bell}`, { timeout: 280_000 }, async () => {
-  const set = await stage("2.1.329", "bare", { config: { bells: [bell, "hooks"] } });
+  const set = await stage("2.1.332", "bare", { config: { bells: [bell, "hooks"] } });
   process.env.CLAUDEMESH_HOME = set.home.path(".claudemesh");
   const ours = await set.session("api");
   await ours.waitFor(async () => (await set.row("api"))?.bell === bell, `status to name ${bell}`);

@@ -18,12 +18,18 @@ import { promisify } from "node:util";
 import type { Environment } from "../temp-home.ts";
 import type { FakeApi } from "./fake-api.ts";
 
-/** The newest version the product is held to, and the oldest one with every road but the inbox socket. */
-export const versions = ["2.1.329", "2.1.197"] as const;
-export type ClientVersion = (typeof versions)[number];
-/** For stories that do not depend on the client's version: the newest; with CLAUDEMESH_TEST_CLIENTS=all each one. */
-export const anyVersion: readonly ClientVersion[] =
-  process.env.CLAUDEMESH_TEST_CLIENTS === "all" ? versions : versions.slice(0, 1);
+export type ClientVersion = `2.1.${number}`;
+/** The versions that the product is held to: the newest, one that was, the oldest with every road but the inbox socket. */
+export const pinned: readonly ClientVersion[] = ["2.1.332", "2.1.329", "2.1.197"];
+/** CLAUDEMESH_TEST_CLIENTS: `all` that are pinned, or a list like `2.1.224,2.1.260`. */
+const asked = process.env.CLAUDEMESH_TEST_CLIENTS;
+const given = asked === "all" ? pinned : (asked?.split(",") as ClientVersion[] | undefined);
+/** For stories that need every road: the newest and the oldest, unless others are asked for. */
+export const versions: readonly ClientVersion[] = given ?? ["2.1.332", "2.1.197"];
+/** For stories on what differs between versions: each one. */
+export const everyVersion: readonly ClientVersion[] = given ?? pinned;
+/** For stories that do not depend on the client's version: the newest, unless others are asked for. */
+export const anyVersion: readonly ClientVersion[] = given ?? pinned.slice(0, 1);
 
 const fakeKey = "sk-ant-test-not-a-key-0123456789";
 

@@ -42,10 +42,10 @@ async function wakes(set: Stage, bell: string, key: string): Promise<void> {
 }
 
 const alone: { bell: string; version: ClientVersion; mode: Mode }[] = [
-  { bell: "inbox", version: "2.1.329", mode: "bare" },
-  { bell: "watcher", version: "2.1.329", mode: "bare" },
+  { bell: "inbox", version: "2.1.332", mode: "bare" },
+  { bell: "watcher", version: "2.1.332", mode: "bare" },
   { bell: "watcher", version: "2.1.197", mode: "bare" },
-  { bell: "supervisor", version: "2.1.329", mode: "supervised" },
+  { bell: "supervisor", version: "2.1.332", mode: "supervised" },
   { bell: "supervisor", version: "2.1.197", mode: "supervised" },
 ];
 
