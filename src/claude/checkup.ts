@@ -7,9 +7,12 @@ import { dirname, join } from "node:path";
 import { ignore } from "../errors.ts";
 import { type Check, fine, wrong } from "../mesh/checkup.ts";
 import { isObject, readJsonObject } from "../mesh/files.ts";
+import { heldIn } from "../mesh/held.ts";
 import { mailbox, nodeLink } from "../mesh/home.ts";
-import { listNew } from "../mesh/maildir.ts";
+import { isCollected, listNew } from "../mesh/maildir.ts";
+import { messageIdOf } from "../mesh/message.ts";
 import { isAlive, isLocal, listPeers, type Peer } from "../mesh/peers.ts";
+import { postedNames } from "../mesh/posted.ts";
 import { projectOf } from "../mesh/project.ts";
 import { listens } from "./inbox-socket.ts";
 import { checkClaude, linkState, otherSettings, peekSettings, pluginFolder, scopeOf } from "./plugin.ts";
@@ -104,7 +107,19 @@ async function checkSession(peer: Peer): Promise<Check> {
   const check = `session ${peer.name} (${peer.id})`;
   const { state, since } = stateOf(peer);
   const bell = bellOf(peer);
+  if (!peer.hooked)
+    return wrong(
+      check,
+      `${state}; no hook of claudemesh has run in it, so nothing wakes it: its mail waits for read_inbox`,
+      "see that hooks are not switched off (disableAllHooks, allowManagedHooksOnly) and the plugin is on, then restart it",
+    );
   if (!bell) return wrong(check, `${state}; no bell reaches it`, `see "bells" in config.json`);
+  const held = heldIn(peer.id).map(({ letter, why }) => `${messageIdOf(letter.unique)} ${why}`);
+  if (held.length)
+    return wrong(check, `${state}; ${held.join("; ")}`, "give it any prompt; if that brings nothing, restart it");
+  const onTheWay = postedNames(peer.id).filter((name) => isCollected(mailbox(peer.id), name)).length;
+  if (state === "asking" && onTheWay)
+    return fine(check, `asking its user; the client holds ${onTheWay} of its letters until that is answered`);
   const box = mailbox(peer.id);
   const waits = listNew(box).filter((name) => {
     const at = ignore(["ENOENT"], () => statSync(join(box, "new", name)).mtimeMs);

@@ -114,6 +114,7 @@ function circumstances(
     return `asking its user${was.waitingFor ? ` (${was.waitingFor})` : ""}, will get it after that`;
   if (was.state === "busy")
     return waking ? "busy, will get it during or after its turn" : "busy, reads it with its next prompt";
+  if (!r.peer.hooked) return "idle, no hook of claudemesh runs in it: reads this when its model looks for mail";
   if (!waking) return "idle, reads it with its next prompt";
   const bell = bellOf(r.peer);
   if (!bell || bell === "hooks") return "idle, reads it with its next prompt";

@@ -1,25 +1,31 @@
 // Claude Code's hooks (code.claude.com/docs/hooks): one function an event, hook JSON in, hook JSON out. What is handed
-// out has been collected first and is marked seen by `shown`, which the caller runs once the output is flushed.
+// over has been collected first, and is noted in handed/ once the output is flushed. It is marked seen by a later hook of
+// the same turn, or by what the transcript says (evidence.ts): a flushed output is not yet one that the model is shown.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { safeConfig } from "../mesh/config.ts";
+import { clearHanded, type Destination, handedNames, noteHanded, type Road } from "../mesh/handed.ts";
 import { FILE_MODE, mailbox } from "../mesh/home.ts";
 import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
-import { bellOf as bellFile, curPath, locate, recover, ring } from "../mesh/maildir.ts";
-import { markSeen, remindOf } from "../mesh/owed.ts";
+import { bellOf as bellFile, collect, locate, putBack, recover, ring } from "../mesh/maildir.ts";
+import { keepHanded, remindOf } from "../mesh/owed.ts";
 import { isLinked, type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { commandOf, isRunning } from "../mesh/process.ts";
 import { isWaking, type Letter, onTheirWay, peek, readLetter, readSeen, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
+import { forget, mayAnnounce, mayHand, noteTried, triesIn } from "../mesh/tried.ts";
 import { waitWhile } from "../wait.ts";
 import {
   CONTEXT_LIMIT,
-  framedNames,
+  type Framed,
   frameLength,
   frames,
+  framesIn,
+  headOf,
+  isBodyOf,
   isFramed,
   isNotice,
   notice,
@@ -27,7 +33,16 @@ import {
   reminder,
   summaryLine,
 } from "./prompt.ts";
-import { bellOf, claudePid, expectsInbox, isUnlisted, readSessionFile, sessionFileOf, stateOf } from "./session.ts";
+import {
+  bellOf,
+  claudePid,
+  destinationOf,
+  expectsInbox,
+  isUnlisted,
+  readSessionFile,
+  sessionFileOf,
+  stateOf,
+} from "./session.ts";
 
 /** The fields of a hook's stdin that are used here; all are optional, for versions differ. */
 export interface HookInput {
@@ -38,6 +53,8 @@ export interface HookInput {
   source?: string;
   reason?: string;
   prompt?: string;
+  /** names the turn */
+  prompt_id?: string;
   agent_id?: string;
   file_path?: string;
   stop_hook_active?: boolean;
@@ -49,28 +66,35 @@ export interface HookOutput {
   stderr?: string;
   /** 2 wakes an idle session (asyncRewake) */
   exit?: 2;
-  /** letters that the output shows: to be marked once it is flushed */
-  shown?: { id: string; letters: Letter[] };
+  /** letters that the output shows, with the heads of their notes: for `handedOver` once it is flushed, else `notHanded` */
+  handed?: { id: string; letters: Letter[]; heads: string[][] };
 }
 
-/** Answers one hook call. Throws only on what the caller should log; the caller fails open. */
-export async function answerHook(event: string, input: HookInput): Promise<HookOutput> {
+/** Answers one hook call, which began at `began` (ms). Throws only on what the caller should log; the caller fails open. */
+export async function answerHook(event: string, input: HookInput, began: number = Date.now()): Promise<HookOutput> {
   if (input.agent_id) return {};
   const pid = claudePid();
   if (pid === undefined || isUnlisted(pid)) return {};
   if (event === "SessionEnd") return sessionEnd(pid, input);
   const peer = await registered(event, pid, input);
+  const { transcript_path = peer.transcript_path } = input;
+  const turn = input.prompt_id;
+  const to = {
+    ...destinationOf({ ...peer, ...(transcript_path ? { transcript_path } : {}) }),
+    ...(turn ? { turn } : {}),
+  };
+  if (event === "PostToolUse" || event === "Stop") keepHanded(peer.id, event, turn);
   switch (event) {
     case "SessionStart":
-      return sessionStart(peer, input);
+      return sessionStart(peer, input, began);
     case "CwdChanged":
       return { json: output(event, { watchPaths: [bellFile(mailbox(peer.id))] }) };
     case "UserPromptSubmit":
-      return userPromptSubmit(peer, input.prompt ?? "");
+      return userPromptSubmit(peer, input.prompt ?? "", to, began);
     case "PostToolUse":
-      return hand(event, peer, (letter) => letter.message.priority === "now");
+      return hand(event, peer, to, (letter) => letter.message.priority === "now");
     case "Stop":
-      return stop(peer, input);
+      return stop(peer, input, to);
     case "FileChanged":
       return fileChanged(peer, input);
     default:
@@ -86,9 +110,9 @@ const output = (hookEventName: string, fields: Record<string, unknown>) => ({
 async function registered(event: string, pid: number, input: HookInput): Promise<Peer> {
   const known = peerOfProcess(pid, input.session_id);
   // The link is the last that a join makes: until then the start's hook, which may run beside this one, is at it.
-  const isJoined = known && known.session_id === input.session_id && isLinked(known);
+  const isJoined = known?.hooked && known.session_id === input.session_id && isLinked(known);
   if (isJoined && event !== "SessionStart") return known;
-  return joinMesh(arrivalOf(pid, input));
+  return joinMesh({ ...arrivalOf(pid, input), hooked: true });
 }
 
 /** All that can be known of a session from its hook's input and its process. */
@@ -111,11 +135,15 @@ export function arrivalOf(pid: number, input: HookInput): Arrival {
 }
 
 /**
- * Arms the watcher and says once who this session is. Mail is not handed out here: what a SessionStart hook says is
- * read only with the user's first prompt, so it would be called seen before it was. A bell rings for it at once.
+ * Arms the watcher and says once who this session is. Mail is not handed over here: what a SessionStart hook says is
+ * read only with the user's first prompt. A bell rings for it at once.
  */
-function sessionStart(peer: Peer, input: HookInput): HookOutput {
+async function sessionStart(peer: Peer, input: HookInput, began: number): Promise<HookOutput> {
   const box = mailbox(peer.id);
+  if (input.source === "resume" && (handedNames(peer.id).length || triesIn(peer.id).size)) {
+    const { keepWritten } = await import("./evidence.ts");
+    keepWritten(peer.id, input.transcript_path, began);
+  }
   recover(box, ORPHANED);
   ring(box);
   const context = input.source === "compact" ? {} : { additionalContext: primer(peer) };
@@ -125,40 +153,74 @@ function sessionStart(peer: Peer, input: HookInput): HookOutput {
 async function sessionEnd(pid: number, input: HookInput): Promise<HookOutput> {
   if (input.reason === "clear" || input.reason === "resume") return {};
   const peer = peerOfProcess(pid, input.session_id);
+  if (peer && handedNames(peer.id).length) (await import("./evidence.ts")).keepEvident(peer.id);
   if (peer) await leave(peer.id, pid);
   return {};
 }
 
-/** Confirms what a bell has put into this prompt, and hands over the rest of the mailbox with it. */
-async function userPromptSubmit(peer: Peer, prompt: string): Promise<HookOutput> {
+/** Takes note of what a bell has put into this prompt, and hands over the rest of the mailbox with it. */
+async function userPromptSubmit(peer: Peer, prompt: string, to: Destination, began: number): Promise<HookOutput> {
   const held = isNotice(prompt) ? heldFor(peer) : [];
-  const names = framedNames(prompt);
-  const inPrompt = names.map((unique) => confirm(peer, unique));
+  const isQueued = !isNotice(prompt) && isMidTurn(peer, began);
+  const framed = framesIn(prompt);
+  const names = framed.map(({ unique }) => unique);
+  // Only where there are any: what looks into a transcript takes longer to load than all else here.
+  const isPending = !isQueued && handedNames(peer.id).length > 0;
+  const again = isPending ? await (await import("./evidence.ts")).thrownAway(peer, to, names) : [];
+  const inPrompt = framed.map((one) => arrived(peer, one, to));
   if (inPrompt.length && isFramed(prompt) && inPrompt.every((found) => found === "again")) {
+    giveUp(peer.id, again);
     log("repeat-blocked", peer.id, ...names);
-    return { json: { decision: "block", reason: "claudemesh: this mail has already been shown to this session." } };
+    return {
+      json: {
+        decision: "block",
+        reason: "claudemesh: this mail has already been shown to this session.",
+      },
+    };
   }
   await takenBack(peer);
-  const arrived = names.flatMap((unique) => readSeen(peer.id, `${unique}:2,S`) ?? []);
-  const handed = await hand("UserPromptSubmit", peer, () => true, { arrived, held });
-  if (!handed.shown && !inPrompt.length && isNotice(prompt)) {
+  const letters = names.flatMap((unique, i) =>
+    inPrompt[i] === "first" ? (readSeen(peer.id, `${unique}:2,`) ?? []) : [],
+  );
+  const handed = await hand("UserPromptSubmit", peer, to, () => !isQueued, {
+    arrived: letters,
+    held: [...again, ...held],
+  });
+  if (!handed.handed && !inPrompt.length && isNotice(prompt)) {
     log("empty-bell-blocked", peer.id);
     return {
-      json: { decision: "block", reason: "claudemesh: the mail that this line announced has been read meanwhile." },
+      json: { decision: "block", reason: "claudemesh: the mail that this line announced has been read by now." },
     };
   }
   return handed;
 }
 
-/** Marks a letter that stands in the prompt. `again`: it had been shown before; `unknown`: it never lay in this mailbox. */
-function confirm(peer: Peer, unique: string): "first" | "again" | "unknown" {
-  clearPosted(peer.id, unique);
-  const place = locate(mailbox(peer.id), unique);
-  if (place?.at === "cur" && /[ST]/.test(place.flags)) return "again";
+/**
+ * Notes that a letter came in a prompt. `again`: it had been shown before; `unknown`: it is not in this mailbox, or the
+ * prompt holds its id without its text.
+ */
+function arrived(peer: Peer, { unique, body }: Framed, to: Destination): "first" | "again" | "unknown" {
   const letter = readLetter(peer.id, unique);
-  if (!letter) return "unknown";
-  markSeen(peer.id, [letter]);
+  if (!letter || !isBodyOf(body, letter)) return "unknown";
+  const box = mailbox(peer.id);
+  const place = locate(box, unique);
+  if (place?.at === "cur" && /[ST]/.test(place.flags)) {
+    forget(peer.id, unique);
+    return "again";
+  }
+  noteHanded(peer.id, unique, headOf(letter, roadOf("UserPromptSubmit"), to));
+  clearPosted(peer.id, unique);
+  // A bell took it for lost and put it back; here it is.
+  if (place?.at === "new") collect(box, unique);
   return "first";
+}
+
+/** Puts letters back that will not be shown now. */
+function giveUp(id: string, letters: Letter[]): void {
+  for (const { unique } of letters) {
+    clearHanded(id, unique);
+    putBack(mailbox(id), unique);
+  }
 }
 
 /** How long, in ms, the supervisor gets to put back what it was about to type when another prompt came first. */
@@ -174,45 +236,87 @@ async function takenBack(peer: Peer): Promise<void> {
 function heldFor(peer: Peer): Letter[] {
   const names = heldForNotice(peer.id);
   clearPosted(peer.id, NOTICE_POSTED);
-  return names.flatMap((unique) => {
-    const letter = readSeen(peer.id, `${unique}:2,`);
-    // Where it will lie once it has been shown: a long letter names its file.
-    return letter ? [{ ...letter, path: curPath(mailbox(peer.id), unique, "S") }] : [];
-  });
+  return names.flatMap((unique) => readSeen(peer.id, `${unique}:2,`) ?? []);
 }
 
 /**
- * Collects what `wanted` accepts, as much as one hook may say, and words it after what is `held` already; the user is
- * told of what has `arrived` in the prompt as well.
+ * Collects what `wanted` accepts, as much as one hook may say, and words it with what is `held` already; the user is told
+ * of what has `arrived` in the prompt as well.
  */
 async function hand(
-  event: string,
+  event: "UserPromptSubmit" | "PostToolUse" | "Stop",
   peer: Peer,
+  to: Destination,
   wanted: (letter: Letter) => boolean,
   { arrived, held }: { arrived: Letter[]; held: Letter[] } = { arrived: [], held: [] },
 ): Promise<HookOutput> {
   if (!safeConfig().bells.includes("hooks") && event !== "UserPromptSubmit") return {};
   if (event === "UserPromptSubmit") await standStill(peer.id);
-  let room = CONTEXT_LIMIT - held.reduce((sum, letter) => sum + frameLength(letter), 0);
-  const taken = take(peer.id, (letter) => {
-    // What is held may have been put back meanwhile.
-    if (!wanted(letter) || held.some(({ unique }) => unique === letter.unique)) return false;
+  let room = CONTEXT_LIMIT;
+  const fits = (letter: Letter) => {
     room -= frameLength(letter);
-    return room > 0 || "stop";
+    return room > 0;
+  };
+  const kept = held.filter(fits);
+  giveUp(
+    peer.id,
+    held.filter((letter) => !kept.includes(letter)),
+  );
+  const isHeld = new Set([...arrived, ...held].map(({ unique }) => unique));
+  const tries = triesIn(peer.id);
+  const taken = take(peer.id, (letter) => {
+    // What is held may have been put back by now.
+    if (!wanted(letter) || isHeld.has(letter.unique) || !mayHand(tries.get(letter.unique))) return false;
+    return fits(letter) || "stop";
   });
-  const letters = [...held, ...taken].sort((a, b) => (a.unique < b.unique ? -1 : 1));
+  const letters = [...kept, ...taken].sort((a, b) => (a.unique < b.unique ? -1 : 1));
   const systemMessage = summaryLine([...arrived, ...letters]);
   if (!letters.length) return arrived.length ? { json: { systemMessage } } : {};
+  const heads = letters.map((letter) => headOf(letter, roadOf(event), to));
   return {
     json: { ...output(event, { additionalContext: frames(letters) }), systemMessage },
-    shown: { id: peer.id, letters },
+    handed: { id: peer.id, letters, heads },
   };
 }
 
-async function stop(peer: Peer, input: HookInput): Promise<HookOutput> {
+/** A turn has been running for longer, in ms, when a person sends a prompt into it. */
+export const MID_TURN = 400;
+
+/**
+ * True for a prompt that is sent while a turn runs. Newer clients (seen in 2.1.329, not in 2.1.197) run its hook at once and
+ * keep it, with what the hook attached, in a queue out of our sight: mail has other ways into a running turn.
+ */
+function isMidTurn(peer: Peer, began: number): boolean {
+  const { state, since, session } = stateOf(peer);
+  return session?.status !== undefined && state !== "idle" && began - since.getTime() > MID_TURN;
+}
+
+/**
+ * The road that a hook's words take. A prompt may be queued in the client, with what its hook attached, if the turn before
+ * has not ended: $was is what the script found in the state file.
+ */
+function roadOf(event: "UserPromptSubmit" | "PostToolUse" | "Stop"): Road {
+  if (event !== "UserPromptSubmit") return event === "Stop" ? "stop" : "tool";
+  return process.env.CLAUDEMESH_WAS && process.env.CLAUDEMESH_WAS !== "idle" ? "queued" : "prompt";
+}
+
+/**
+ * Notes what a hook has said as handed over. Not before it is flushed: a hook that is killed in between has said nothing,
+ * and yet the turn goes on.
+ */
+export function handedOver({ handed }: HookOutput): void {
+  handed?.letters.forEach(({ unique }, i) => void noteHanded(handed.id, unique, handed.heads[i] ?? []));
+}
+
+/** What a hook meant to hand over and could not say: nobody has read it. */
+export function notHanded({ handed }: HookOutput): void {
+  if (handed) giveUp(handed.id, handed.letters);
+}
+
+async function stop(peer: Peer, input: HookInput, to: Destination): Promise<HookOutput> {
   // One continuation with mail a chain: what comes later rings again once the session is idle.
-  const handed = input.stop_hook_active ? {} : await hand("Stop", peer, isWaking);
-  const answer = handed.shown ? handed : remind(peer);
+  const handed: HookOutput = input.stop_hook_active ? {} : await hand("Stop", peer, to, isWaking);
+  const answer = handed.handed ? handed : remind(peer);
   if (answer.json) {
     setState(peer, "busy");
     // The client shows the user what continues a turn: a systemMessage would say it twice.
@@ -236,11 +340,17 @@ async function fileChanged(peer: Peer, input: HookInput): Promise<HookOutput> {
   const box = mailbox(peer.id);
   if (input.file_path !== undefined && input.file_path !== bellFile(box)) return {};
   if (!safeConfig().bells.includes("watcher")) return {};
-  const waits = () => stateOf(peer).state === "idle" && peek(peer.id).letters.some(isWaking);
+  const waiting = () => {
+    const tries = triesIn(peer.id);
+    return peek(peer.id).letters.filter((l) => isWaking(l) && mayAnnounce(tries.get(l.unique)));
+  };
+  const waits = () => stateOf(peer).state === "idle" && waiting().length > 0;
   const isBettered = expectsInbox(peer) || bellOf(peer) === "supervisor";
   await waitWhile(waits, isBettered ? BETTER_FIRST : 0, 50);
   if (!waits()) return {};
   notePosted(peer.id, NOTICE_POSTED);
+  const announced = waiting().map(({ unique }) => unique);
+  noteTried(peer.id, announced, "watcher");
   return { stderr: `${notice(peek(peer.id).letters)}\n`, exit: 2 };
 }
 

@@ -5,8 +5,10 @@ import { McpServer, type ToolCallback } from "@modelcontextprotocol/sdk/server/m
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import { sanitise } from "../clean.ts";
 import { MeshError, mendOf, reasonOf } from "../errors.ts";
+import { handedIn } from "../mesh/handed.ts";
 import { joinMesh, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
+import { markKept } from "../mesh/owed.ts";
 import { BEAT, type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { isRunning, startedAt } from "../mesh/process.ts";
 import { every } from "../mesh/watch.ts";
@@ -20,6 +22,21 @@ import { TOOLS } from "./tools.ts";
 
 /** How long, in ms, the session's own SessionStart hook gets to register it: it knows more than we do. */
 const HOOK_FIRST = 5000;
+/** A call that comes sooner after a result, in ms, may have been made together with the one that it answers. */
+const LATER = 1000;
+
+/** Where no hook runs and no transcript is written, a later call tells that the client has taken what a result brought. */
+function goesOn({ id, hooked }: Peer): void {
+  if (hooked) return;
+  const taken = handedIn(id).filter(
+    ({ road, transcript, since }) => road === "tool" && !transcript && Date.now() - since >= LATER,
+  );
+  markKept(
+    id,
+    taken.map(({ unique }) => unique),
+  );
+}
+
 /** Serves until stdin ends or claude is gone. `version` is the package's. */
 export async function serve(version: string): Promise<void> {
   const pid = claudePid();
@@ -38,12 +55,14 @@ export async function serve(version: string): Promise<void> {
       { description, inputSchema: input, annotations: { readOnlyHint: readOnly } },
       async (given: Record<string, unknown>, extra) => {
         try {
-          const { text, after } = await run(given, await self(listed), {
+          const peer = await self(listed);
+          goesOn(peer);
+          const { text, after } = await run(given, peer, {
             signal: AbortSignal.any([extra.signal, over.signal]),
             progress: progressOf(extra),
           });
           // Once claude has gone nobody reads this: what it hands out stays unread.
-          if (after) setImmediate(() => over.signal.aborted || after());
+          if (after) setImmediate(() => over.signal.aborted || extra.signal.aborted || after());
           return { content: [{ type: "text" as const, text }] };
         } catch (error) {
           if (!(error instanceof MeshError)) log("tool-error", name, String(error));

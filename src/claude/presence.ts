@@ -1,17 +1,19 @@
 // What a session's own MCP server (and, while that is missing, its supervisor) does all along: beat, follow the session
-// file, ring for mail. One watcher on the mailbox, one on the session file, a slow look every 10 s.
+// file, ring for mail, look for evidence of what was handed over. A watcher for each, and a slow look every 10 s.
 
+import { join } from "node:path";
 import { safeConfig } from "../mesh/config.ts";
 import { mailbox } from "../mesh/home.ts";
 import { noticeDeaths, publish, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
-import { keepMailbox } from "../mesh/maildir.ts";
+import { keepMailbox, keepRoom } from "../mesh/maildir.ts";
 import { claimRing, mayNotify } from "../mesh/notify.ts";
 import { BEAT, beat, noteSleep, readPeer } from "../mesh/peers.ts";
 import { projectOf } from "../mesh/project.ts";
 import { peek } from "../mesh/receive.ts";
 import { sweep, sweepMailbox } from "../mesh/sweep.ts";
 import { every, type Watch, watch } from "../mesh/watch.ts";
+import { createWitness } from "./evidence.ts";
 import { summaryLine } from "./prompt.ts";
 import { hasMailServer, sessionOf } from "./session.ts";
 
@@ -39,8 +41,10 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
       await sweep();
     }
   };
+  const witness = createWitness(id);
   const onSession = async () => {
     look();
+    witness.look();
     const peer = readPeer(id);
     const name = peer && sessionOf(peer)?.name;
     if (name && name !== peer.name && !projectOf(peer.cwd).name) await updatePeer(id, { name });
@@ -48,6 +52,7 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
   const file = readPeer(id)?.claude_session_file;
   const watches = [
     await watch(`${box}/new`, look, { make: () => keepMailbox(box) }),
+    await watch(join(box, "handed"), witness.look, { make: () => keepRoom(box, "handed") }),
     ...(file ? [await watch(file, onSession)] : []),
   ];
   const stop = every(BEAT, () => keepUp().catch((error: unknown) => log("sweep-error", String(error))));
@@ -56,6 +61,7 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
     async close() {
       stop();
       await Promise.all(watches.map((w) => w.close()));
+      await witness.stop();
     },
   };
 }

@@ -2,6 +2,7 @@
 // A letter is a frame: line 1 the facts, the body between fences it can't close, the last line the expected reply.
 
 import { sanitise } from "../clean.ts";
+import { type Destination, noteHead, type Road } from "../mesh/handed.ts";
 import { isSafeName } from "../mesh/maildir.ts";
 import { messageIdOf, oneLine, subjectOf } from "../mesh/message.ts";
 import { owesAnswer } from "../mesh/owed.ts";
@@ -113,12 +114,16 @@ export const frames = (letters: Letter[], now: number = Date.now()): string =>
   letters.map((letter) => frame(letter, now)).join("\n\n");
 
 /**
- * By what bin/plugin/hook knows a letter in a prompt that it marks by itself: its text as JSON has it, its line for the
- * user likewise, and its kind if an answer will be owed.
+ * The note of a letter that a bell puts into a prompt as `text`. By it bin/plugin/hook knows the letter there: after the
+ * head come its line for the user and the text, both as JSON has them.
  */
-export function traceOf(letter: Letter, text: string): string[] {
-  return [inJson(text), inJson(summaryLine([letter])), owesAnswer(letter) ? "question" : ""];
+export function traceOf(letter: Letter, text: string, to: Destination): string[] {
+  return [...headOf(letter, "prompt", to), inJson(summaryLine([letter])), inJson(text)];
 }
+
+/** The head of the note of a letter that goes to the client by that road. */
+export const headOf = (letter: Letter, road: Road, to: Destination): string[] =>
+  noteHead(owesAnswer(letter), letter.message.hops, road, to);
 
 const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
 
@@ -129,38 +134,68 @@ const FACTS = /^claudemesh mail: [a-z]+ from .*, id <([^<>\s@]+)@claudemesh>$/;
 
 /** The unique names of the letters framed in a prompt, none of them a path; what stands inside a body is not looked at. */
 export function framedNames(prompt: string): string[] {
-  return readFrames(prompt).names;
+  return readFrames(prompt).found.map(({ unique }) => unique);
+}
+
+/** The letters framed in a prompt, each with the body that stands in its frame. */
+export const framesIn = (prompt: string): Framed[] => readFrames(prompt).found;
+
+/** True if `body`, from a frame in a prompt, is the letter's own: whoever quotes no more than its id has not shown it. */
+export function isBodyOf(body: string, { message }: Letter): boolean {
+  // The client, or a terminal, may have broken or indented the lines anew.
+  const words = (text: string) => text.replace(/\s+/g, "").replaceAll("\ufffd", "?");
+  const own = shortened(sanitise(message.body));
+  if (own.length <= BODY_LIMIT) return words(body) === words(own);
+  return words(body).startsWith(words(own.slice(0, BODY_LIMIT - 500).toWellFormed()));
 }
 
 /** True if the prompt is ours from its first line to its last, not a user's text that quotes a letter. */
 export function isFramed(prompt: string): boolean {
   const inner = /^<cross-session-message[^>\n]*>\n([\s\S]*)\n<\/cross-session-message>\s*$/.exec(prompt)?.[1] ?? prompt;
-  const { names, foreign } = readFrames(inner);
-  return names.length > 0 && !foreign;
+  const { found, foreign } = readFrames(inner);
+  return found.length > 0 && !foreign;
+}
+
+export interface Framed {
+  unique: string;
+  body: string;
 }
 
 /** Reads frames line by line: facts, then the body (fenced, or one quoted line), then the expected reply. */
-function readFrames(text: string): { names: string[]; foreign: boolean } {
-  const names: string[] = [];
+function readFrames(text: string): { found: Framed[]; foreign: boolean } {
+  const found: Framed[] = [];
+  const body: string[] = [];
+  const close = () => {
+    const last = found.at(-1);
+    if (last) last.body = body.splice(0).join("\n");
+  };
   let foreign = false;
   let at: "outside" | "body" | "reply" = "outside";
   let fence: string | undefined;
   for (const line of text.split("\n")) {
     if (fence !== undefined) {
-      if (line === fence) fence = undefined;
+      if (line !== fence) body.push(line);
+      else {
+        fence = undefined;
+        close();
+      }
       continue;
     }
     const id = FACTS.exec(line)?.[1];
     if (id && isSafeName(id)) {
-      names.push(id);
+      found.push({ unique: id, body: "" });
       at = "body";
     } else if (at === "body" && (/^~{3,}$/.test(line) || line.startsWith("> "))) {
       if (line.startsWith("~")) fence = line;
+      else {
+        body.push(line.slice(2));
+        close();
+      }
       at = "reply";
     } else if (at === "reply" && REPLY.test(line)) at = "outside";
     else if (line.trim() !== "") foreign = true;
   }
-  return { names, foreign: foreign || at !== "outside" || fence !== undefined };
+  return { found, foreign: foreign || at !== "outside" || fence !== undefined };
 }
 
 const REPLY = /^(No reply is (needed|possible)\.|An answer is expected: .*|The result is expected when .*)$/;

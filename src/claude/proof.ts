@@ -133,8 +133,10 @@ async function prove({ box, fire }: Stage): Promise<Proof> {
     if (!shown.includes(TEXT)) await pause(100);
   }
   if (!shown.includes(TEXT)) return { ok: false, detail: "the UserPromptSubmit hook ran but did not show the message" };
+  // The turn goes on to its end: only that says that what was shown is in the conversation.
+  await fire("Stop");
   if (!readdirSync(join(box, "cur")).some((name) => /:2,[A-Z]*S/.test(name)))
-    return { ok: false, detail: "the message was shown but not marked as seen" };
+    return { ok: false, detail: "the message was shown but not marked as seen at the end of the turn" };
   return { ok: true, detail: "a test message went through the installed hook, was shown and marked as seen" };
 }
 

@@ -1,13 +1,15 @@
 // What Claude Code itself says about its sessions, in ~/.claude/sessions/<pid>.json, and which process it is.
 // That file, not any flag of ours, is the truth about idle: after Esc, for example, no hook fires.
 
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { ignore } from "../errors.ts";
 import { type Bell, safeConfig } from "../mesh/config.ts";
-import { readJsonObject } from "../mesh/files.ts";
+import { namesIn, readJsonObject } from "../mesh/files.ts";
+import type { Destination } from "../mesh/handed.ts";
 import { mailbox } from "../mesh/home.ts";
+import { isSafeName } from "../mesh/maildir.ts";
 import { isAlive, isLocal, listPeers, type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { ancestors, argumentsOf, commandOf, environmentOf, isRunning, startedAt } from "../mesh/process.ts";
 
@@ -88,6 +90,23 @@ export function stateOf(peer: Peer): Doing {
   return { state: word === "busy" || word === "asking" ? word : "idle", since, session };
 }
 
+/** The transcript of a session of which no hook has told its path. */
+function findTranscript(peer: Peer): string | undefined {
+  const id = sessionOf(peer)?.sessionId ?? peer.session_id;
+  if (!id || !isSafeName(id)) return undefined;
+  const root = join(claudeDir(), "projects");
+  return namesIn(root)
+    .map((folder) => join(root, folder, `${id}.jsonl`))
+    .find((path) => existsSync(path));
+}
+
+/** Where what is handed to the session goes to: in its transcript it can't be before the present end. */
+export function destinationOf(peer: Peer): Destination {
+  const { pid, transcript_path: path = findTranscript(peer) } = peer;
+  const size = path ? ignore(["ENOENT", "ENOTDIR", "EACCES", "ENAMETOOLONG"], () => statSync(path).size) : undefined;
+  return path ? { pid, transcript: path, from: size ?? 0 } : { pid };
+}
+
 /** True if `version` is at least `least`, both like 2.1.224; an unknown version is not. */
 export function isAtLeast(version: string | undefined, least: string): boolean {
   const [a, b] = [version ?? "", least].map((v) => v.split(".").map((n) => Number.parseInt(n, 10)));
@@ -104,18 +123,26 @@ export function hasMailServer(peer: Peer): boolean {
   return peer.mcp !== undefined && isLocal(peer) && isRunning(peer.mcp) && [...ancestors(peer.mcp)].includes(peer.pid);
 }
 
-/** True if the session has an inbox socket that its mail server, which may be just starting, will ring at. */
+/** How long, in ms, after a session's start its mail server may take to be there. */
+const STARTING = 5000;
+
+/** True if the session has an inbox socket at which its mail server rings, or will as soon as it has started. */
 export function expectsInbox(peer: Peer): boolean {
-  return safeConfig().bells.includes("inbox") && sessionOf(peer)?.socket !== undefined;
+  if (!safeConfig().bells.includes("inbox") || sessionOf(peer)?.socket === undefined) return false;
+  return hasMailServer(peer) || Math.abs(Date.now() - Date.parse(peer.started_at)) < STARTING;
 }
 
-/** The fastest bell that can reach the session now, or could while it was `doing` that; `hooks` means: with its next turn or prompt. */
+/**
+ * The fastest bell that can reach the session now, or could while it was `doing` that; `hooks` means: with its next turn
+ * or prompt; undefined that none can.
+ */
 export function bellOf(
   peer: Peer,
   { state, session }: Doing = stateOf(peer),
   { bells, inject } = safeConfig(),
 ): Bell | undefined {
-  if (state === "gone") return undefined;
+  // Where no hook has run, none would confirm that it arrived.
+  if (state === "gone" || !peer.hooked) return undefined;
   if (bells.includes("inbox") && session?.socket && hasMailServer(peer)) return "inbox";
   if (
     bells.includes("supervisor") &&

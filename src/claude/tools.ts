@@ -5,15 +5,16 @@ import { z } from "zod";
 import { jsonText } from "../clean.ts";
 import { findPeer } from "../mesh/address.ts";
 import { ask } from "../mesh/ask.ts";
+import { noteHanded } from "../mesh/handed.ts";
 import { updatePeer } from "../mesh/join.ts";
 import { oneLine } from "../mesh/message.ts";
-import { markSeen } from "../mesh/owed.ts";
 import { isAlive, listPeers, type Peer } from "../mesh/peers.ts";
 import { type Letter, peek, standStill, take } from "../mesh/receive.ts";
 import { reply } from "../mesh/reply.ts";
 import { addressOf, describe, dispatch, recipientOf } from "./dispatch.ts";
-import { frames } from "./prompt.ts";
+import { frames, headOf } from "./prompt.ts";
 import { rowsOf } from "./roster.ts";
+import { destinationOf } from "./session.ts";
 import { lastTurns, turnAt } from "./transcript.ts";
 import { transcriptOf } from "./transcript-request.ts";
 import { searchTurns } from "./transcript-search.ts";
@@ -115,12 +116,13 @@ export const TOOLS: Tool[] = [
         PROGRESS,
       );
       try {
-        const { answer, shown } = await ask(addressOf(self), recipient, question, {
+        const { answer } = await ask(addressOf(self), recipient, question, {
           byModel: true,
           timeout: (timeout_s ?? 300) * 1000,
           signal,
+          held: (why) => progress(`still waiting: ${why}`),
         });
-        return { text: frames([answer]), after: shown };
+        return { text: frames([answer]), after: () => handOver(self, [answer]) };
       } finally {
         clearInterval(timer);
       }
@@ -147,7 +149,7 @@ export const TOOLS: Tool[] = [
       await standStill(self.id);
       const letters: Letter[] = drain === false ? peek(self.id).letters : take(self.id, () => true);
       if (!letters.length) return { text: "No mail waits." };
-      return { text: frames(letters), after: () => drain !== false && markSeen(self.id, letters) };
+      return { text: frames(letters), after: () => drain !== false && handOver(self, letters) };
     },
   ),
 
@@ -211,5 +213,11 @@ export const TOOLS: Tool[] = [
     async ({ id, turn_index }, self) => json(await turnAt(pathOf(id, self), turn_index, cap(undefined))),
   ),
 ];
+
+/** Notes that letters have gone to the session as a tool's result. */
+function handOver(peer: Peer, letters: Letter[]): void {
+  const to = destinationOf(peer);
+  for (const letter of letters) noteHanded(peer.id, letter.unique, headOf(letter, "tool", to));
+}
 
 const cap = (redact: boolean | undefined) => (redact === false ? { redact: Number.POSITIVE_INFINITY } : {});

@@ -2,15 +2,17 @@
 // safely is the typist's business; it comes in as a function. A better bell goes first.
 
 import { safeConfig } from "../mesh/config.ts";
+import { handedNames } from "../mesh/handed.ts";
 import { log } from "../mesh/log.ts";
 import { isOurName } from "../mesh/maildir.ts";
 import { readPeer } from "../mesh/peers.ts";
 import { NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
+import { mayRing, noteTried, triesIn } from "../mesh/tried.ts";
 import { oneAtATime } from "../mesh/watch.ts";
 import { CONTEXT_LIMIT, frame, frameLength, notice, SENTINEL, shortFrame, summaryLine, traceOf } from "./prompt.ts";
 import { confirmed, type Ringer, unpost } from "./ringer.ts";
-import { expectsInbox, stateOf } from "./session.ts";
+import { destinationOf, expectsInbox, stateOf } from "./session.ts";
 
 /** Types a prompt; `begin` is called when the way is clear, false from it calls it off; `withdraw` once Enter is out of the question. */
 export type Type = (
@@ -35,7 +37,10 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
     const state = peer && stateOf(peer).state;
     if (stopped || !peer || state !== "idle") return;
     const { letters, unready } = peek(id);
-    const waking = letters.filter(isWaking);
+    // Where no hook has run, none would confirm what was typed.
+    if (!peer.hooked) return;
+    const tries = triesIn(id);
+    const waking = letters.filter((letter) => isWaking(letter) && mayRing(tries.get(letter.unique)));
     if (unready) again(STILL);
     if (!waking.length) {
       waitingSince = undefined;
@@ -46,6 +51,8 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
     const wait = waitingSince + BETTER_FIRST - performance.now();
     if (expectsInbox(peer) && wait > 0) return again(wait);
     if (performance.now() < notBefore) return;
+    // What the client may have thrown away is decided about first, or a later letter of its sender would overtake it.
+    if (handedNames(id).length) return again(500);
     if (await deliver(waking)) misses = 0;
     else {
       const first = waking[0]?.unique ?? "";
@@ -66,7 +73,11 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
     const isWhole = isOurName(only.unique) && (inject === "body" || (inject === "auto" && !more.length));
     const whole = isWhole ? (inject === "body" ? frame(only) : shortFrame(only)) : undefined;
     if (whole === undefined) return announce(waking);
-    return hold(whole, [only], () => notePosted(id, only.unique, traceOf(only, whole)));
+    const note = () => {
+      const peer = readPeer(id);
+      notePosted(id, only.unique, traceOf(only, whole, peer ? destinationOf(peer) : { pid: 0 }));
+    };
+    return hold(whole, [only], note);
   }
 
   /** Types one line and holds the letters that it announces; the prompt hook attaches them. */
@@ -90,7 +101,9 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
       taken = take(id, ({ unique }) => letters.some((l) => l.unique === unique));
       // Less than was announced: another bell was quicker with the rest.
       if (taken.length !== letters.length) return false;
-      post(taken.map(({ unique }) => unique));
+      const names = taken.map(({ unique }) => unique);
+      noteTried(id, names, "supervisor");
+      post(names);
       return true;
     };
     try {

@@ -20,6 +20,7 @@ export async function run([to = "", ...words]: string[], options: Record<string,
     byModel: peer !== undefined,
     timeout: options.timeout === undefined ? 300_000 : milliseconds(String(options.timeout)),
     signal: over.signal,
+    held: (why) => say(`still waiting: ${why}`),
     waiting: (id) => process.stderr.isTTY && say(`asked ${recipient.name}: ${id}`),
   });
   const text = answer.message.body;

@@ -1,11 +1,11 @@
 // `claudemesh hook <Event>`: called by Claude Code through the plugin's sh script. Fails open: whatever goes wrong,
-// exit 0, nothing on stdout, one line in the log. Mail is marked seen only once the output is flushed.
+// exit 0, nothing on stdout, one line in the log. Mail that could not be printed is put back.
 
 import { readFileSync } from "node:fs";
-import { answerHook, type HookInput, type HookOutput } from "../claude/hooks.ts";
+import { answerHook, type HookInput, type HookOutput, handedOver, notHanded } from "../claude/hooks.ts";
 import { isObject } from "../mesh/files.ts";
 import { log } from "../mesh/log.ts";
-import { markSeen } from "../mesh/owed.ts";
+import { ageOf } from "../mesh/process.ts";
 import { write } from "../print.ts";
 
 /** Answers one hook event whose JSON is on stdin; sets the process's exit status. Never throws. */
@@ -13,13 +13,13 @@ export async function run([event = ""]: string[]): Promise<void> {
   let answer: HookOutput = {};
   try {
     const input: unknown = JSON.parse(readFileSync(0, "utf8"));
-    answer = await answerHook(event, inputOf(input));
+    answer = await answerHook(event, inputOf(input), Date.now() - ageOf(process.pid));
     if (answer.json) await write(1, `${JSON.stringify(answer.json)}\n`);
     if (answer.stderr) await write(2, answer.stderr);
-    if (answer.shown) markSeen(answer.shown.id, answer.shown.letters);
+    handedOver(answer);
     process.exitCode = answer.exit ?? 0;
   } catch (error) {
-    // Mail that was collected and not shown stays unmarked in cur/: it counts as unread again after 30 s.
+    notHanded(answer);
     log("hook-error", event, error instanceof Error ? (error.stack ?? error.message) : String(error));
     process.exitCode = 0;
   }

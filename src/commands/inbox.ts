@@ -1,11 +1,14 @@
-// `claudemesh inbox [who]`: read mail. What is printed is marked seen; another's mail is only looked at.
+// `claudemesh inbox [who]`: read mail. What is printed is marked seen, for a session once its turn goes on; another's mail
+// is only looked at.
 
 import { describe } from "../claude/dispatch.ts";
 import { type Mail, mailOf } from "../claude/mail.ts";
-import { ownPeer } from "../claude/session.ts";
+import { headOf } from "../claude/prompt.ts";
+import { destinationOf, ownPeer } from "../claude/session.ts";
 import { sanitise } from "../clean.ts";
 import { MeshError } from "../errors.ts";
 import { findPeer } from "../mesh/address.ts";
+import { noteHanded } from "../mesh/handed.ts";
 import { mailbox } from "../mesh/home.ts";
 import { recover } from "../mesh/maildir.ts";
 import { markSeen } from "../mesh/owed.ts";
@@ -16,7 +19,8 @@ import { print, say } from "../print.ts";
 
 /** Prints unread mail, oldest first; with `--thread <id>` every letter of that thread in this mailbox. */
 export async function run([who]: string[], options: Record<string, unknown>): Promise<void> {
-  const own = ownPeer()?.id ?? "you";
+  const session = ownPeer();
+  const own = session?.id ?? "you";
   const id = who === undefined ? own : who === "you" ? "you" : findPeer(who, { describe }).id;
   if (id !== own && !options.peek)
     throw new MeshError(
@@ -37,10 +41,13 @@ export async function run([who]: string[], options: Record<string, unknown>): Pr
   const mails = found.map((letter) => {
     const mail = mailOf(id, letter);
     // What is printed is as it will be once it has been printed.
-    return peeking ? mail : { ...mail, state: "seen", path: letter.path };
+    return peeking || session ? mail : { ...mail, state: "seen", path: letter.path };
   });
   await print(options, mails, mails.map(text).join("\n"));
-  if (!peeking) markSeen(id, found);
+  // A session reads it as the output of its Bash tool, which the user may yet stop.
+  if (!peeking && session)
+    for (const letter of found) noteHanded(id, letter.unique, headOf(letter, "tool", destinationOf(session)));
+  else if (!peeking) markSeen(id, found);
   if (!found.length) say("no mail");
 }
 

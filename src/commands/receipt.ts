@@ -1,10 +1,21 @@
 // `claudemesh receipt <message-id>`: where that message is, as a fact on disk.
 
+import { stateOf } from "../claude/session.ts";
 import { MeshError } from "../errors.ts";
 import { messageIdOf, uniqueNameOf } from "../mesh/message.ts";
 import { readPeer } from "../mesh/peers.ts";
-import { receipts } from "../mesh/receive.ts";
+import { postedNames } from "../mesh/posted.ts";
+import { type Receipt, receipts } from "../mesh/receive.ts";
 import { print } from "../print.ts";
+
+/** Why it is not seen; what the client holds while it asks its user can't be seen on disk. */
+function reasonOf({ to, state, reason }: Receipt): string | undefined {
+  const peer = readPeer(to);
+  if (state !== "collected" || reason || !peer || !postedNames(to).length) return reason;
+  const doing = stateOf(peer);
+  if (doing.state !== "asking") return undefined;
+  return `its client holds it while it asks its user${doing.waitingFor ? ` (${doing.waitingFor})` : ""}`;
+}
 
 /** Prints each place the message lies in: state, since when, recipient, path. `--json`: one object, or an array for a group. */
 export async function run([id]: string[], options: Record<string, unknown>): Promise<void> {
@@ -16,7 +27,7 @@ export async function run([id]: string[], options: Record<string, unknown>): Pro
     state: r.state,
     at: r.at.toISOString(),
     path: r.path,
-    ...(r.reason ? { reason: r.reason } : {}),
+    ...(reasonOf(r) ? { reason: reasonOf(r) } : {}),
   }));
   const lines = all.map((r) =>
     [r.state, r.at, readPeer(r.to)?.name ?? r.to, r.reason ?? "", r.path].filter(Boolean).join(" "),

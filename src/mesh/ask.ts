@@ -11,7 +11,7 @@ import { keepMailbox, listNew, locate, makeMailbox, ring } from "./maildir.ts";
 import { type Address, uniqueName } from "./message.ts";
 import { markSeen } from "./owed.ts";
 import { isAlive, readPeer } from "./peers.ts";
-import { type Letter, takeAnswer } from "./receive.ts";
+import { type Letter, receiptIn, takeAnswer } from "./receive.ts";
 import { send } from "./send.ts";
 import { watch } from "./watch.ts";
 
@@ -26,7 +26,8 @@ export interface Asked {
 const CHECK = 5000;
 
 /**
- * Asks and waits, at most `timeout` ms or until `signal`. `waiting` is told the message id once the question is sent.
+ * Asks and waits, at most `timeout` ms or until `signal`. `waiting` is told the message id once the question is sent,
+ * `held`, once, why the question was tried and now waits for the recipient's next prompt.
  * Throws MeshError NOT_ANSWERED when the time is over, or the one asked is gone: an answer then still comes as mail;
  * or FAILED with the reason if the question bounced; or as send.
  */
@@ -39,7 +40,14 @@ export async function ask(
     timeout,
     signal,
     waiting,
-  }: { byModel: boolean; timeout: number; signal?: AbortSignal; waiting?: (messageId: string) => void },
+    held,
+  }: {
+    byModel: boolean;
+    timeout: number;
+    signal?: AbortSignal;
+    waiting?: (messageId: string) => void;
+    held?: (why: string) => void;
+  },
 ): Promise<Asked> {
   openHome();
   makeMailbox(mailbox(from.id));
@@ -49,7 +57,7 @@ export async function ask(
   try {
     const { message_id } = send({ from, to: [to], body, kind: "question", unique, byModel });
     waiting?.(message_id);
-    const answer = await answered(from.id, to, unique, timeout, signal);
+    const answer = await answered(from.id, to, unique, timeout, signal, held);
     if (answer.message.kind === "bounce") {
       markSeen(from.id, [answer]);
       throw new MeshError("FAILED", `can't get an answer from ${to.name}: ${reasonOf(answer)}`);
@@ -69,9 +77,11 @@ async function answered(
   unique: string,
   timeout: number,
   signal?: AbortSignal,
+  held?: (why: string) => void,
 ): Promise<Letter> {
   const timers: NodeJS.Timeout[] = [];
   let isOver = false;
+  let isTold = false;
   let look = () => {};
   const watching = watch(`${mailbox(id)}/new`, () => look(), { make: () => keepMailbox(mailbox(id)) });
   try {
@@ -91,6 +101,10 @@ async function answered(
       const check = () => {
         if (isOver) return;
         startWaiting(id, unique);
+        const receipt = isTold ? undefined : receiptIn(to.id, unique);
+        const why = receipt?.state === "queued" ? receipt.reason : undefined;
+        if (why) held?.(why);
+        isTold ||= why !== undefined;
         void whenGone(to, unique, look).then((why) => why && give(why), reject);
       };
       timers.push(setInterval(check, CHECK));
@@ -117,7 +131,8 @@ async function whenGone(to: Recipient, unique: string, look: () => void): Promis
   // Its asker hears of it by a bounce; whoever else notices first sends that, too.
   await noticeDeaths().catch((error: unknown) => log("ask-error", String(error)));
   look();
-  if (locate(mailbox(to.id), unique)?.at === "new") return "it has ended; the question waits for its return";
+  const place = locate(mailbox(to.id), unique);
+  if (place && !(place.at === "cur" && place.flags)) return "it has ended; the question waits for its return";
   return "it has ended";
 }
 

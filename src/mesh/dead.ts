@@ -9,6 +9,7 @@ import { deadBox, isOwnFile, mailbox, makeDir, openHome } from "./home.ts";
 import { log } from "./log.ts";
 import { deliver, isSafeName, makeMailbox } from "./maildir.ts";
 import { compose, hostName, MAX_BYTES, type Message, messageIdOf, subjectOf, uniqueName } from "./message.ts";
+import { forget } from "./tried.ts";
 
 /** Where a file of a mailbox lies while it is being buried: who dies over it leaves it there, to be exhumed. */
 const burying = (box: string) => join(box, "burying");
@@ -53,6 +54,7 @@ function inter(claimed: string, unique: string, reason: string, box: string, tel
     tell();
     if (kept) renameSync(claimed, kept);
     else unlinkSync(claimed);
+    if (box) forget(box, unique);
     log("dead", name, reason);
     return target;
   }
@@ -110,25 +112,36 @@ export function bounce(
   reason: string,
   not: "delivered" | "answered" = "delivered",
 ): void {
+  const body = `Your ${message.kind} to ${to} was not ${not}: ${reason}.`;
+  if (deliverNotice(message, "bounce", `not ${not}: ${message.subject}`, body))
+    log("bounce", `for=${message.id}`, reason);
+}
+
+/**
+ * Sends claudemesh's own word on `message` to its sender: `body`, and what the message said. False if that has nobody to
+ * go to, or is about such a word itself; what the disk says goes to the log.
+ */
+export function deliverNotice(message: Message, kind: "bounce" | "note", subject: string, body: string): boolean {
   const sender = message.from?.id;
-  if (!sender || message.kind === "bounce" || !isSafeName(sender) || !existsSync(mailbox(sender))) return;
+  if (!sender || sender === "claudemesh" || message.kind === "bounce") return false;
+  if (!isSafeName(sender) || !existsSync(mailbox(sender))) return false;
   const unique = uniqueName();
   const text = compose({
     id: messageIdOf(unique),
     from: { name: "claudemesh", id: "claudemesh", host: hostName() },
     to: [message.from ?? { name: sender, id: sender, host: hostName() }],
-    kind: "bounce",
+    kind,
     inReplyTo: message.id,
     references: [...message.references, message.id],
-    subject: subjectOf(`not ${not}: ${message.subject}`),
-    body: `Your ${message.kind} to ${to} was not ${not}: ${reason}.\n\nIt said: ${subjectOf(message.subject)}`,
+    subject: subjectOf(subject),
+    body: `${body}\n\nIt said: ${subjectOf(message.subject)}`,
   });
   try {
     makeMailbox(mailbox(sender));
     deliver(mailbox(sender), unique, text);
+    return true;
   } catch (error) {
-    log("bounce-error", `to=${sender}`, `for=${message.id}`, String(error));
-    return;
+    log("notice-error", `to=${sender}`, `for=${message.id}`, String(error));
+    return false;
   }
-  log("bounce", unique, `to=${sender}`, `for=${message.id}`, reason);
 }

@@ -37,6 +37,8 @@ export interface Arrival {
   claude_session_file?: string;
   supervisor?: number;
   mcp?: number;
+  /** a hook of this very process tells */
+  hooked?: true;
 }
 
 /**
@@ -65,6 +67,7 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
     if (!same) {
       delete peer.supervisor;
       delete peer.mcp;
+      delete peer.hooked;
       peer.started_at = new Date().toISOString();
     }
     delete peer.repo;
@@ -79,6 +82,7 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
       const value = arrival[key];
       if (value) peer[key] = value;
     }
+    if (arrival.hooked) peer.hooked ??= new Date().toISOString();
     const old = heir?.session_id;
     if (old && old !== peer.session_id)
       peer.previous_sessions = [...peer.previous_sessions.filter((s) => s !== old), old].slice(-50);

@@ -48,6 +48,11 @@ export function keepMailbox(box: string): void {
   if (existsSync(dirname(box))) makeMailbox(box);
 }
 
+/** The same for a folder in it. */
+export function keepRoom(box: string, room: string): void {
+  if (existsSync(dirname(box))) makeDir(join(box, room));
+}
+
 const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
 /** Rewrites the bell file, which Claude Code's own watcher watches. It carries nothing but a changed content. */
 export function ring(box: string): void {
@@ -177,8 +182,9 @@ export function putBack(box: string, unique: string): boolean {
 
 const settled = new Map<string, number>();
 /**
- * Puts back what a collector that died left unseen in cur/ for longer than `olderThan` ms. Reads all of cur/, unless
- * nothing was unseen at the last look and nothing has moved there since. Returns the unique names, oldest first.
+ * Puts back what a collector that died left unseen in cur/ for longer than `olderThan` ms, but nothing that was handed to
+ * the client: those who know the client decide about that. Reads all of cur/, unless nothing was unseen at the last look
+ * and nothing has moved there since. Returns the unique names, oldest first.
  */
 export function recover(box: string, olderThan: number, now: number = Date.now()): string[] {
   const dir = join(box, "cur");
@@ -192,6 +198,7 @@ export function recover(box: string, olderThan: number, now: number = Date.now()
     const collected = ignore(["ENOENT"], () => lstatSync(join(dir, name)).mtimeMs);
     if (collected === undefined || Math.abs(now - collected) < olderThan) continue;
     const unique = name.slice(0, -3);
+    if (existsSync(join(box, "handed", unique))) continue;
     if (putBack(box, unique)) back.push(unique);
   }
   return back;

@@ -7,10 +7,12 @@ import { join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
 import { bounce } from "./dead.ts";
 import { namesIn, readSmall } from "./files.ts";
+import { handedIn } from "./handed.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 import { log } from "./log.ts";
 import { collect, isSafeName, locate, mark } from "./maildir.ts";
 import { type Letter, readLetter } from "./receive.ts";
+import { forget } from "./tried.ts";
 
 const ROOMS = ["owed", "told"] as const;
 const list = (id: string, room: string) => namesIn(join(mailbox(id), room));
@@ -31,16 +33,42 @@ function noteOwed(id: string, letter: Letter): void {
   }
 }
 
-/** Marks letters that have been shown, wherever they lie by now; the questions among them are owed an answer from now on. */
+/** Marks letters that have been shown, wherever they are by now; the questions among them are owed an answer from now on. */
 export function markSeen(id: string, letters: Letter[]): void {
+  const box = mailbox(id);
   for (const letter of letters) {
+    const { unique } = letter;
     noteOwed(id, letter);
-    const box = mailbox(id);
-    if (mark(box, letter.unique, "S")) continue;
-    // Put back meanwhile by who thought it lost: it has been shown all the same.
-    collect(box, letter.unique);
-    if (!mark(box, letter.unique, "S")) log("mark-failed", id, letter.unique);
+    // Someone took it for lost and put it back; it was shown, so mark it.
+    const isMarked = mark(box, unique, "S") || (collect(box, unique) && mark(box, unique, "S"));
+    if (!isMarked) log("mark-failed", id, unique);
+    forget(id, unique);
   }
+}
+
+/** Marks as seen what is in the conversation, by the unique names, wherever it is by now. */
+export function markKept(id: string, names: string[]): void {
+  markSeen(
+    id,
+    names.flatMap((unique) => readLetter(id, unique) ?? []),
+  );
+  // What can't be read any more is in nobody's hands either.
+  for (const unique of names) forget(id, unique);
+}
+
+/**
+ * The turn in which letters were handed over has gone on, as one of its hooks tells: they are in the conversation. A tool
+ * that ran beside another one says nothing about what came with that one's result; a prompt that was queued may still be.
+ */
+export function keepHanded(id: string, event: "PostToolUse" | "Stop", turn: string | undefined): void {
+  const kept = handedIn(id).filter(
+    ({ road, turn: its }) =>
+      road !== "queued" && (event === "Stop" || road !== "tool") && (!turn || !its || its === turn),
+  );
+  markKept(
+    id,
+    kept.map(({ unique }) => unique),
+  );
 }
 
 /**

@@ -28,6 +28,8 @@ export interface Peer {
   supervisor?: number;
   /** pid of the session's own MCP server */
   mcp?: number;
+  /** when the first hook of this process ran, as ISO time: before that nothing can confirm what a bell puts before it */
+  hooked?: string;
   started_at: string;
   /** when it said goodbye */
   left_at?: string;
@@ -58,6 +60,7 @@ function isPeer(value: Record<string, unknown>): value is Record<string, unknown
     "transcript_path",
     "client",
     "claude_session_file",
+    "hooked",
     "left_at",
     "summary",
   ];

@@ -32,6 +32,15 @@ export function startedAt(pid: number): string | undefined {
   return onLinux ? procStat(pid)?.[19] : ps(pid, "lstart");
 }
 
+/** How long, in ms, a process has been there, whatever it has become by exec since; 0 where this system does not tell. */
+export function ageOf(pid: number): number {
+  const ticks = onLinux ? Number(procStat(pid)?.[19]) : Number.NaN;
+  const uptime = onLinux ? Number.parseFloat(readFileSync("/proc/uptime", "utf8")) : Number.NaN;
+  // In hundredths of a second, whatever the kernel counts in (proc(5), USER_HZ).
+  const age = uptime * 1000 - ticks * 10;
+  return Number.isFinite(age) ? Math.max(0, age) : pid === process.pid ? process.uptime() * 1000 : 0;
+}
+
 /** The parent's pid, or undefined at the top or if the process is gone. */
 export function parentOf(pid: number): number | undefined {
   const parent = Number(onLinux ? procStat(pid)?.[1] : ps(pid, "ppid"));

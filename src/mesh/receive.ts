@@ -1,23 +1,53 @@
 // The only road out: look into new/, read, collect by rename, parse. What is no letter goes to dead/ instead.
 
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { errnoOf, ignore, MeshError } from "../errors.ts";
+import { errnoOf, ignore, MeshError, succeeds } from "../errors.ts";
 import { waitWhile } from "../wait.ts";
 import { isAwaited } from "./awaited.ts";
 import { bounce, bury, findDead } from "./dead.ts";
 import { namesIn } from "./files.ts";
-import { inboxRoot, isOwnFile, mailbox } from "./home.ts";
+import { handedNames } from "./handed.ts";
+import { inboxRoot, isOwnFile, mailbox, makeDir } from "./home.ts";
 import { log } from "./log.ts";
 import { collect, curPath, isCollected, isOurName, isSafeName, listNew, locate, newPath } from "./maildir.ts";
 import { MAX_BYTES, type Message, messageIdOf, parse, uniqueName, uniqueNameOf } from "./message.ts";
+import { readPeer } from "./peers.ts";
 import { postedNames } from "./posted.ts";
+import { triesOf, whyHeld } from "./tried.ts";
 
 export interface Letter {
   message: Message;
   unique: string;
-  /** where the file will lie once it is seen */
+  /** where it can be read; of a letter that has been taken and is too long to show, whatever its flags become */
   path: string;
+}
+
+/** A letter of more characters is not shown whole: whoever is shown it reads on in a file. */
+const LONG = 8_000;
+const wholePath = (box: string, unique: string) => join(box, "whole", unique);
+
+/** A name for a long letter's file that stays while flags change the other one: a second link, or a copy. */
+function keepWhole(box: string, unique: string): void {
+  const from = curPath(box, unique, "");
+  makeDir(join(box, "whole"));
+  try {
+    succeeds(["EEXIST"], () => linkSync(from, wholePath(box, unique)));
+  } catch (error) {
+    // A file system without links.
+    log("link-error", unique, String(error));
+    copyFileSync(from, wholePath(box, unique));
+  }
 }
 
 /** True for mail that wakes an idle session and continues a turn. */
@@ -126,7 +156,10 @@ export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): 
     const unique = keeps ? letter.unique : uniqueName();
     if (!collect(box, letter.unique, unique)) break;
     const messageId = letter.message.id === messageIdOf(letter.unique) ? messageIdOf(unique) : letter.message.id;
-    taken.push({ message: { ...letter.message, id: messageId }, unique, path: curPath(box, unique, "S") });
+    const isLong = letter.message.body.length > LONG;
+    if (isLong) keepWhole(box, unique);
+    const path = isLong ? wholePath(box, unique) : curPath(box, unique, "S");
+    taken.push({ message: { ...letter.message, id: messageId }, unique, path });
   }
   return taken;
 }
@@ -165,7 +198,8 @@ export function readLetter(id: string, unique: string): Letter | undefined {
 export function readSeen(id: string, name: string): Letter | undefined {
   const path = join(mailbox(id), "cur", name);
   const unique = name.replace(/:2,[A-Z]*$/, "");
-  return letterOf(examine(path, unique, true), unique, path);
+  const whole = wholePath(mailbox(id), unique);
+  return letterOf(examine(path, unique, true), unique, existsSync(whole) ? whole : path);
 }
 
 function letterOf(found: Found, unique: string, path: string): Letter | undefined {
@@ -186,6 +220,7 @@ export interface Receipt {
   /** when it came to this state, as far as the file tells */
   at: Date;
   path: string;
+  /** why it is in dead/, or not seen although it has been tried */
   reason?: string;
 }
 
@@ -196,7 +231,14 @@ export function receiptIn(id: string, unique: string): Receipt | undefined {
   const flags = place.at === "cur" ? place.flags : "";
   const state =
     place.at === "new" ? "queued" : flags.includes("R") ? "answered" : flags.includes("S") ? "seen" : "collected";
-  return { to: id, state, at: place.since, path: place.path };
+  const reason = state === "queued" || state === "collected" ? whyNotSeen(id, unique, state) : undefined;
+  return { to: id, state, at: place.since, path: place.path, ...(reason ? { reason } : {}) };
+}
+
+/** Why a letter that has been tried is not seen, in words; undefined if it has just not been its turn yet. */
+function whyNotSeen(id: string, unique: string, state: "queued" | "collected"): string | undefined {
+  if (state === "queued") return whyHeld(triesOf(id, unique), readPeer(id)?.name ?? id);
+  return handedNames(id).includes(unique) ? "handed over, nothing shows yet that it is in the conversation" : undefined;
 }
 
 /** Every place where a message of this id (or unique name) lies. Throws MeshError NO_SUCH_MESSAGE if there is none. */

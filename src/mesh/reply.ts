@@ -12,6 +12,7 @@ import { noteAnswer, settleAnswer } from "./owed.ts";
 import { readPeer } from "./peers.ts";
 import { type Letter, readLetter } from "./receive.ts";
 import { type Sent, send } from "./send.ts";
+import { forget } from "./tried.ts";
 
 /** The letter of this id in one's own mailbox, read or not. Throws MeshError NO_SUCH_MESSAGE. */
 export function ownLetter(id: string, messageId: string): Letter {
@@ -56,6 +57,7 @@ export function reply(from: Address, messageId: string, body: string, byModel: b
   if (to.id === "you" && !isAwaitedThere) notifyOfLetter(sent.unique, from.name, subjectOf(body));
   if (place?.at === "new") collect(mailbox(from.id), unique);
   mark(mailbox(from.id), unique, "RS");
+  forget(from.id, unique);
   settleAnswer(from.id, unique);
   return sent;
 }

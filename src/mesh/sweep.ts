@@ -6,6 +6,7 @@ import { ignore, succeeds } from "../errors.ts";
 import { type Config, readConfig } from "./config.ts";
 import { exhume } from "./dead.ts";
 import { namesIn } from "./files.ts";
+import { tellHeld } from "./held.ts";
 import {
   addressBook,
   deadBox,
@@ -62,9 +63,10 @@ export function sweepMailbox(id: string, config: Config, now: number = Date.now(
   removeOlder(join(box, "tmp"), TMP_AGE, now);
   // While such a note lies there every prompt starts a node to look for the letter in it.
   removeOlder(join(box, "posted"), HOUR, now);
-  for (const room of ["rung", "sent", "bounced", "awaited"])
+  for (const room of ["rung", "sent", "bounced", "awaited", "handed", "tried", "whole"])
     removeOlder(join(box, room), config.keep_unseen_days * DAY, now);
   removeOlder(join(box, "cur"), config.keep_seen_days * DAY, now, (name) => !name.endsWith(":2,"));
+  tellHeld(id, now);
   for (const { unique, message } of peek(id).letters)
     if (hereFor(join(box, "new", unique), now) >= config.keep_unseen_days * DAY)
       expire(id, unique, message, `expired: unread for ${config.keep_unseen_days} days`);

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { tempHome, until } from "../temp-home.ts";
 import { claudeServer } from "./server.ts";
+import { standIn } from "./stand-in.ts";
 
 async function withMail(flags: string[]) {
   const home = tempHome();
@@ -15,14 +16,19 @@ async function withMail(flags: string[]) {
   };
   const { id } = JSON.parse((await server.call("whoami")).text) as { id: string };
   const box = home.path(".claudemesh", "inbox", id);
-  await until(() => readdirSync(home.path(".claudemesh", "peers")).length === 1, "the session to be registered");
+  const session = await standIn(home, "api", { pid: server.pid, register: false });
+  session.sessionId = server.sessionId;
+  await session.hook("SessionStart");
   expect((await home.run(["send", "api", "look at the build"])).code).toBe(0);
-  return { server, pushed, box };
+  return { server, session, pushed, box };
 }
 
 describe("a server that is a channel", () => {
   it("declares it, pushes one line that says whose mail waits, and leaves the letter to be taken", async () => {
-    const { server, pushed, box } = await withMail(["--dangerously-load-development-channels", "server:claudemesh"]);
+    const { server, session, pushed, box } = await withMail([
+      "--dangerously-load-development-channels",
+      "server:claudemesh",
+    ]);
     expect(server.client.getServerCapabilities()).toMatchObject({ experimental: { "claude/channel": {} } });
     await until(() => pushed.length > 0, "the push");
     expect(pushed).toMatchObject([
@@ -35,7 +41,8 @@ describe("a server that is a channel", () => {
     expect(readdirSync(`${box}/cur`)).toEqual([]);
     const read = await server.call("read_inbox");
     expect(read.text).toContain("look at the build");
-    await until(() => readdirSync(`${box}/cur`)[0]?.endsWith(":2,S"), "the letter to be marked");
+    await session.hook("Stop");
+    expect(readdirSync(`${box}/cur`)[0]).toMatch(/:2,S$/);
   });
 
   it.each([[[]], [["--channels", "plugin:other@shop"]], [["--model", "server:claudemesh"]]])(

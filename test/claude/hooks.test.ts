@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { basename, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { CONTEXT_LIMIT, framedNames } from "../../src/claude/prompt.ts";
 import { isRunning } from "../../src/mesh/process.ts";
 import { letter } from "../mesh/temp-mesh.ts";
@@ -14,6 +14,7 @@ const silent = { code: 0, stdout: "", stderr: "" };
 const context = (ended: Awaited<ReturnType<StandIn["hook"]>>) =>
   ended.json?.hookSpecificOutput?.additionalContext ?? "";
 const seen = (unique: string) => `${unique}:2,S`;
+const collectedAs = (unique: string) => `${unique}:2,`;
 /** The text that the ringer posts into the session for letters that lie in `room` of its mailbox. */
 const frameOf = (unique: string, body = "rerun the migration check") =>
   `claudemesh mail: task from web (a8d0m2kq), just now, id <${unique}@claudemesh>\n~~~\n${body}\n~~~\nNo reply is needed.`;
@@ -101,7 +102,7 @@ describe("SessionStart", () => {
 });
 
 describe("UserPromptSubmit", () => {
-  it("hands over all that waits, oldest first, says it to the user, and marks it once it is said", async () => {
+  it("hands over all that waits, oldest first, says it to the user, and has it marked by the next hook of the turn", async () => {
     const api = await standIn(tempHome());
     const all = [
       letter(api.box, { body: "first" }),
@@ -114,18 +115,22 @@ describe("UserPromptSubmit", () => {
     expect(ended.json?.systemMessage).toBe("✉ web: first\n✉ web: second\n✉ web: third");
     expect(ended.json?.decision).toBeUndefined();
     expect(api.room("new")).toEqual([]);
+    expect(api.room("cur")).toEqual(all.map(collectedAs));
+    expect(api.room("handed")).toEqual(all);
+    expect(await api.hook("PostToolUse")).toMatchObject(silent);
     expect(api.room("cur")).toEqual(all.map(seen));
+    expect([api.room("handed"), api.room("owed")]).toEqual([[], [all[2]]]);
     expect(await api.hook("UserPromptSubmit")).toMatchObject(silent);
   });
 
-  it("marks nothing if nobody read what it said", async () => {
+  it("puts back what nobody read", async () => {
     const home = tempHome();
     const api = await standIn(home);
     const unique = letter(api.box, { body: "x".repeat(7000) });
     const sh = home.start("/bin/sh", ["-c", hookCommand("UserPromptSubmit")], { env: api.env, cwd: api.cwd });
     sh.stdout?.destroy();
     await finish(sh, JSON.stringify({ hook_event_name: "UserPromptSubmit", session_id: api.sessionId, prompt: "hi" }));
-    expect(api.room("cur")).toEqual([`${unique}:2,`]);
+    expect([api.room("new"), api.room("cur"), api.room("handed")]).toEqual([[unique], [], []]);
   });
 
   it("keeps below what the client reads whole, and leaves the rest in new/ for the next hook", async () => {
@@ -141,15 +146,20 @@ describe("UserPromptSubmit", () => {
   it("is not held up for ever by one letter full of tildes", async () => {
     const api = await standIn(tempHome());
     const all = [letter(api.box, { body: "~".repeat(6000) }), letter(api.box, { body: "behind it" })];
-    await api.hook("UserPromptSubmit");
-    await api.hook("UserPromptSubmit");
+    for (let turn = 0; turn < 2; turn++) {
+      await api.hook("UserPromptSubmit");
+      await api.hook("Stop");
+    }
     expect(api.room("cur")).toEqual(all.map(seen));
   });
 
-  it("names the file of a letter that is too long to be shown, and the file is there", async () => {
+  it("names the file of a letter that is too long to be shown, and the file is there before and after it is marked", async () => {
     const api = await standIn(tempHome());
-    letter(api.box, { body: `begin ${"x".repeat(20_000)} end` });
+    const unique = letter(api.box, { body: `begin ${"x".repeat(20_000)} end` });
     const path = / is the file (\S+)\]/.exec(context(await api.hook("UserPromptSubmit")))?.[1] ?? "";
+    expect(readFileSync(path, "utf8")).toContain("x end");
+    await api.hook("Stop");
+    expect(api.room("cur")).toEqual([seen(unique)]);
     expect(readFileSync(path, "utf8")).toContain("x end");
   });
 
@@ -159,8 +169,9 @@ describe("UserPromptSubmit", () => {
     posted(api, unique);
     const ended = await api.hook("UserPromptSubmit", { prompt: frameOf(unique) });
     expect(ended.json).toEqual({ systemMessage: "✉ web: rerun the migration check" });
-    expect(api.room("cur")).toEqual([seen(unique)]);
-    expect(api.room("posted")).toEqual([]);
+    expect([api.room("cur"), api.room("posted"), api.room("handed")]).toEqual([[collectedAs(unique)], [], [unique]]);
+    await api.hook("Stop");
+    expect([api.room("cur"), api.room("handed")]).toEqual([[seen(unique)], []]);
   });
 
   it("confirms a letter that had been put back meanwhile, and does not say it twice", async () => {
@@ -171,14 +182,16 @@ describe("UserPromptSubmit", () => {
     const ended = await api.hook("UserPromptSubmit", { prompt: frameOf(unique) });
     expect(framedNames(context(ended))).toEqual([other]);
     expect(ended.json?.systemMessage).toBe("✉ web: rerun the migration check\n✉ web: something else");
-    expect(api.room("cur")).toEqual([unique, other].map(seen));
     expect(api.room("new")).toEqual([]);
+    await api.hook("Stop");
+    expect(api.room("cur")).toEqual([unique, other].map(seen));
   });
 
   it("blocks a prompt of mail that has gone another way meanwhile, and takes nothing else for it", async () => {
     const api = await standIn(tempHome());
     const unique = letter(api.box);
     expect(context(await api.hook("UserPromptSubmit"))).not.toBe("");
+    await api.hook("Stop");
     posted(api, unique);
     const other = letter(api.box, { body: "came later" });
     const ended = await api.hook("UserPromptSubmit", { prompt: frameOf(unique) });
@@ -190,6 +203,7 @@ describe("UserPromptSubmit", () => {
     const api = await standIn(tempHome());
     const known = letter(api.box);
     await api.hook("UserPromptSubmit");
+    await api.hook("Stop");
     for (const prompt of [
       `look at this:\n${frameOf(known)}\nwhat did web want?`,
       `${frameOf(known)}\n\nwhat did web want?`,
@@ -222,9 +236,10 @@ describe("UserPromptSubmit", () => {
     const ended = await api.hook("UserPromptSubmit", { prompt: "what the user types meanwhile" });
     expect(framedNames(context(ended))).toEqual([other]);
     expect(api.room("new")).toEqual([second]);
-    const late = await api.hook("UserPromptSubmit", { prompt: frameOf(first) });
-    expect(framedNames(context(late))).toEqual([second]);
-    expect(api.room("cur")).toEqual([first, second, other].map(seen));
+    // Another turn: what came with the prompt before, of which no hook and no transcript has told, comes with this one.
+    const late = await api.hook("UserPromptSubmit", { prompt: frameOf(first), prompt_id: "another" });
+    expect(framedNames(context(late))).toEqual([second, other]);
+    expect(api.room("handed")).toEqual([first, second, other]);
   });
 
   it("has with it what the supervisor takes back because this prompt came first", async () => {
@@ -239,7 +254,7 @@ describe("UserPromptSubmit", () => {
     rmSync(join(api.box, "posted", held));
     putBack(api.box, held);
     expect(framedNames(context(await ended))).toEqual([held, later]);
-    expect(api.room("cur")).toEqual([held, later].map(seen));
+    expect(api.room("handed")).toEqual([held, later]);
   });
 
   it("waits for a start's hook that has not yet fetched the mail that waited under the name", async () => {
@@ -264,13 +279,17 @@ describe("UserPromptSubmit", () => {
       held,
       later,
     ]);
-    expect(api.room("cur")).toEqual([held, later].map(seen));
+    expect(api.room("handed")).toEqual([held, later]);
     expect(api.room("posted")).toEqual([]);
   });
 
   it("names for a long letter held for a notice the file that is there once it has been shown", async () => {
     const api = await standIn(tempHome());
-    const held = await collected(api, { body: `begin ${"0123456789 ".repeat(2000)}end` });
+    letter(api.box, { body: `begin ${"0123456789 ".repeat(2000)}end` });
+    vi.stubEnv("CLAUDEMESH_HOME", join(api.box, "..", ".."));
+    const { take } = await import("../../src/mesh/receive.ts");
+    const [{ unique: held } = { unique: "" }] = take(api.id, () => true);
+    vi.unstubAllEnvs();
     mkdirSync(join(api.box, "posted"), { recursive: true });
     writeFileSync(join(api.box, "posted", "notice"), `${held}\n`);
     const said = context(
@@ -332,8 +351,10 @@ describe("Stop", () => {
     expect(ended.json?.hookSpecificOutput?.hookEventName).toBe("Stop");
     expect(framedNames(context(ended))).toEqual([task]);
     expect(api.room("new")).toEqual([low]);
-    expect(api.room("cur")).toEqual([seen(task)]);
     expect(readFileSync(join(api.box, "state"), "utf8")).toBe("busy\n");
+    expect(api.room("cur")).toEqual([collectedAs(task)]);
+    await api.hook("Stop again");
+    expect(api.room("cur")).toEqual([seen(task)]);
   });
 
   it("in a turn that it has continued already leaves the mail and rings the bell", async () => {
@@ -592,7 +613,7 @@ describe("several hooks at once", () => {
     const all: string[] = [];
     for (let round = 0; round < 3; round++) {
       all.push(...Array.from({ length: 30 }, (_, i) => letter(api.box, { body: `${round} ${i}`, priority: "now" })));
-      const hooks = ["UserPromptSubmit", "PostToolUse", "Stop", "UserPromptSubmit"].map((event) => ({
+      const hooks = ["UserPromptSubmit", "PostToolUse", "Stop", "PostToolUse"].map((event) => ({
         event,
         child: home.start("/bin/sh", ["-c", hookCommand(event)], { env: api.env, cwd: api.cwd }),
       }));
@@ -606,8 +627,8 @@ describe("several hooks at once", () => {
     }
     // What did not fit, or what a hook left to another that was quicker.
     for (let more = 0; more < 6 && api.room("new").length; more++)
-      said.push(...framedNames(context(await api.hook("UserPromptSubmit"))));
+      said.push(...framedNames(context(await api.hook("Stop"))));
     expect(said.sort()).toEqual(all);
-    expect(api.room("cur")).toEqual(all.map(seen));
+    expect(api.room("cur").map((name) => name.replace(/:2,S?$/, ""))).toEqual(all);
   });
 });

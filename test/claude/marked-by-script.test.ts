@@ -1,8 +1,8 @@
-// A prompt that is what a bell posted: bin/plugin/hook marks it by itself, in every POSIX shell, and leaves to Node
-// whatever is not that to the letter.
+// A prompt that is what a bell posted: bin/plugin/hook notes it as handed over, and marks it at the next hook of the turn, by
+// itself, in every POSIX shell; whatever is not that to the letter it leaves to Node.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { summaryLine } from "../../src/claude/prompt.ts";
@@ -17,6 +17,7 @@ const shells = [["/bin/sh"], ["bash", "--posix"], ["busybox", "sh"], ["ksh"], ["
 );
 
 const seen = (unique: string) => `${unique}:2,S`;
+const collected = (unique: string) => `${unique}:2,`;
 
 /** A session to which these letters have been posted, and its prompt's hook, without Node or with it. */
 async function posted(fields: Parameters<typeof letter>[1][], shell: string[] = ["/bin/sh"]) {
@@ -33,11 +34,12 @@ async function posted(fields: Parameters<typeof letter>[1][], shell: string[] = 
     started: stub.started,
     hook: (prompt: string) => api.hook("UserPromptSubmit", { prompt }, { shell, env: stub.env }),
     node: (prompt: string) => api.hook("UserPromptSubmit", { prompt }, { shell }),
-    rooms: () => [api.room("new"), api.room("cur"), api.room("posted"), api.room("owed")],
+    goesOn: (event: string) => api.hook(event, {}, { shell, env: stub.env }),
+    rooms: () => [api.room("new"), api.room("cur"), api.room("posted"), api.room("handed"), api.room("owed")],
   };
 }
 
-describe.each(shells)("a posted letter is marked without Node in %s %s", (...shell) => {
+describe.each(shells)("a posted letter is handed over and marked without Node in %s %s", (...shell) => {
   const bodies = [
     "rerun the migration check",
     "quotes \" and ' and \\ and \\n and a last \\",
@@ -47,24 +49,28 @@ describe.each(shells)("a posted letter is marked without Node in %s %s", (...she
     "x".repeat(7000),
   ];
   it.each(bodies)("%j", async (body) => {
-    const { api, all, prompt, started, hook, rooms } = await posted([{ body }], shell);
+    const { api, all, prompt, started, hook, goesOn, rooms } = await posted([{ body }], shell);
     const { code, stderr, json } = await hook(prompt);
     const systemMessage = summaryLine([readLetter(api.id, all[0] ?? "")].flatMap((one) => one ?? []));
     expect({ code, stderr, json }).toEqual({ code: 0, stderr: "", json: { systemMessage } });
     expect(systemMessage).toMatch(/^✉ web: \S/);
+    expect(rooms()).toEqual([[], all.map(collected), [], all, []]);
+    expect(await goesOn("PostToolUse")).toMatchObject({ code: 0, stdout: "", stderr: "" });
     expect(started()).toBe(false);
-    expect(rooms()).toEqual([[], all.map(seen), [], []]);
+    expect(rooms()).toEqual([[], all.map(seen), [], [], []]);
+    expect(api.room("tried")).toEqual([]);
     expect(existsSync(join(api.cwd, "pwned"))).toBe(false);
   });
 
   it("several at once, and which of them are owed an answer", async () => {
     const kinds = ["task", "question", "task", "question", "task"] as const;
     const letters = kinds.map((kind, i) => ({ kind, body: `number ${i}` }));
-    const { all, prompt, started, hook, rooms } = await posted(letters, shell);
+    const { all, prompt, started, hook, goesOn, rooms } = await posted(letters, shell);
     const { json } = await hook(prompt);
     expect(json).toEqual({ systemMessage: [0, 1, 2, 3, 4].map((i) => `✉ web: number ${i}`).join("\n") });
+    await goesOn("PostToolUse");
     expect(started()).toBe(false);
-    expect(rooms()).toEqual([[], all.map(seen), [], [all[1], all[3]]]);
+    expect(rooms()).toEqual([[], all.map(seen), [], [], [all[1], all[3]]]);
   });
 
   it("but Node is asked about a user's own prompt, however long, and has all of it", async () => {
@@ -72,12 +78,26 @@ describe.each(shells)("a posted letter is marked without Node in %s %s", (...she
     const own = `${"it's \\ $HOME `id`\n".repeat(10_000)}`;
     await hook(own);
     expect(started()).toBe(true);
-    expect(rooms()).toEqual([[], [`${all[0]}:2,`], all, []]);
+    expect(rooms()).toEqual([[], [`${all[0]}:2,`], all, [], []]);
     // Cut short it would be no JSON.
-    expect((await node(prompt.replace(/~~~\n/, `~~~\n${own}`))).json).toEqual({
+    expect((await node(`${own}\n${prompt.split("\n").slice(1, -1).join("\n")}`)).json).toEqual({
       systemMessage: "✉ web: rerun the migration check",
     });
-    expect(rooms()).toEqual([[], all.map(seen), [], []]);
+    expect(rooms()).toEqual([[], all.map(collected), [], all, []]);
+  });
+
+  it("but not at the end of a subagent's tool, nor what came beside a tool's result before the turn ends", async () => {
+    const { api, all, prompt, started, hook, goesOn, rooms } = await posted([{}], shell);
+    await hook(prompt);
+    await goesOn("PostToolUse in a subagent");
+    expect(rooms()).toEqual([[], all.map(collected), [], all, []]);
+    const note = join(api.box, "handed", all[0] ?? "");
+    writeFileSync(note, readFileSync(note, "utf8").replace(" prompt ", " tool "));
+    await goesOn("PostToolUse");
+    expect(rooms()).toEqual([[], all.map(collected), [], all, []]);
+    await goesOn("Stop");
+    expect(rooms()).toEqual([[], all.map(seen), [], [], []]);
+    expect(started()).toBe(false);
   });
 });
 
@@ -86,14 +106,14 @@ describe("Node is asked about", () => {
     const { all, prompt, hook, started, rooms } = await posted([{ body: "one\ntwo\nthree" }]);
     await hook(prompt.replace("\ntwo", ""));
     expect(started()).toBe(true);
-    expect(rooms()).toEqual([[], [`${all[0]}:2,`], all, []]);
+    expect(rooms()).toEqual([[], [`${all[0]}:2,`], all, [], []]);
   });
 
   it("a prompt that has one of two letters on their way", async () => {
     const { all, prompt, hook, started, rooms } = await posted([{ body: "one" }, { body: "two" }]);
     await hook(prompt.replace(/\n\nclaudemesh mail: [\s\S]*/, ""));
     expect(started()).toBe(true);
-    expect(rooms()).toEqual([[], all.map((unique) => `${unique}:2,`), all, []]);
+    expect(rooms()).toEqual([[], all.map(collected), all, [], []]);
   });
 
   it("a letter that somebody put back, and other mail that waits", async () => {
@@ -102,12 +122,14 @@ describe("Node is asked about", () => {
     await hook(prompt);
     expect(started()).toBe(true);
     await node(prompt);
-    expect(rooms()).toEqual([[], all.map(seen), [], []]);
+    expect(rooms()).toEqual([[], all.map(collected), [], all, []]);
   });
 
   it("the same prompt a second time, and blocks it", async () => {
-    const { api, all, prompt, hook, started, node } = await posted([{}]);
+    const { api, all, prompt, hook, started, goesOn, node } = await posted([{}]);
     await hook(prompt);
+    await goesOn("Stop");
+    mkdirSync(join(api.box, "posted"), { recursive: true });
     writeFileSync(join(api.box, "posted", all[0] ?? ""), "");
     await hook(prompt);
     expect(started()).toBe(true);

@@ -143,9 +143,28 @@ describe("the mail server", () => {
     expect(framedNames((await server.call("read_inbox", { drain: false })).text)).toEqual(all);
     expect(readdirSync(join(mailbox, "new")).sort()).toEqual(all);
     expect(framedNames((await server.call("read_inbox")).text)).toEqual(all);
-    const seen = all.map((unique) => `${unique}:2,S`);
-    await until(() => `${readdirSync(join(mailbox, "cur")).sort()}` === `${seen}`, "both letters to be marked");
+    expect(readdirSync(join(mailbox, "handed")).sort()).toEqual(all);
     expect((await server.call("read_inbox")).text).toBe("No mail waits.");
+    expect(readdirSync(join(mailbox, "cur")).sort()).toEqual(all.map((unique) => `${unique}:2,`));
+    await self.hook("Stop");
+    expect(readdirSync(join(mailbox, "cur")).sort()).toEqual(all.map((unique) => `${unique}:2,S`));
+  });
+
+  it("where no hook runs and no transcript is written, takes a later call as a sign that its result was taken", async () => {
+    const home = tempHome();
+    const server = await claudeServer(home, "api");
+    const { id } = JSON.parse((await server.call("whoami")).text);
+    const mailbox = box(home.path(".claudemesh"), id);
+    const all = [letter(mailbox)];
+    expect(framedNames((await server.call("read_inbox")).text)).toEqual(all);
+    await server.call("whoami");
+    expect(readdirSync(join(mailbox, "cur"))).toEqual(all.map((unique) => `${unique}:2,`));
+    const seen = all.map((unique) => `${unique}:2,S`);
+    const marked = async () => {
+      await server.call("whoami");
+      return `${readdirSync(join(mailbox, "cur")).sort()}` === `${seen}`;
+    };
+    await until(marked, "both letters to be marked");
   });
 
   it("notes a summary as one line", async () => {

@@ -31,9 +31,11 @@ describe("the ringer of an idle session", () => {
     expect(json?.systemMessage).toBe("✉ web: one\n✉ web: three\n✉ web: rerun the migration check");
     expect(framedNames(json?.hookSpecificOutput?.additionalContext ?? "")).toEqual([low]);
     await ringer.stop();
-    expect(api.room("cur").sort()).toEqual([low, ...all].map((unique) => `${unique}:2,S`).sort());
     expect(api.room("posted")).toEqual([]);
     expect(posts).toHaveLength(1);
+    await api.hook("Stop");
+    expect(api.room("cur").sort()).toEqual([low, ...all].map((unique) => `${unique}:2,S`).sort());
+    expect(api.room("tried")).toEqual([]);
   });
 
   it("lets a session that was started with a prompt begin with that, and posts what is left then", async () => {
@@ -66,6 +68,7 @@ describe("the ringer of an idle session", () => {
     ringer.look();
     await until(() => posts.length, "a post");
     await shows(api, posts[0] ?? "");
+    await api.hook("Stop");
     const later = [];
     for (const body of ["a", "b", "c"]) {
       later.push(letter(api.box, { body }));
@@ -110,7 +113,7 @@ describe("the ringer of an idle session", () => {
     await until(() => api.room("new").length, "the letter to come back");
   });
 
-  it("puts back what no hook has seen, rings the bell, and leaves the socket alone for a while", async () => {
+  it("puts back what no hook has seen, never posts it again, and rings the bell for the watcher once", async () => {
     const { home, api, posts, ringer } = await stage();
     const unique = letter(api.box);
     ringer.look();
@@ -125,10 +128,23 @@ describe("the ringer of an idle session", () => {
     ringer.look();
     await until(() => bellOf(api), "the other bell");
     expect(posts).toHaveLength(1);
+    // A mail server that is started anew knows of it.
+    const anew = createRinger(api.id);
+    anew.look();
+    const bell = join(api.box, "bell");
+    expect((await api.hook("FileChanged", { file_path: bell })).code).toBe(2);
+    expect((await api.hook("FileChanged", { file_path: bell })).code).toBe(0);
+    await anew.stop();
+    expect(posts).toHaveLength(1);
+    const { stdout } = await home.run(["receipt", unique]);
+    expect(stdout).toMatch(
+      /^queued .* api put before api once \(inbox, \d\d:\d\d\), no hook answered: held for its hooks /,
+    );
     // Late, but it is in the prompt all the same.
     const { json } = await shows(api, posts[0] ?? "");
     expect(json).toEqual({ systemMessage: "✉ web: rerun the migration check" });
-    expect(api.room("cur")).toEqual([`${unique}:2,S`]);
+    await api.hook("Stop");
+    expect([api.room("cur"), api.room("tried")]).toEqual([[`${unique}:2,S`], []]);
     expect((await shows(api, posts[0] ?? "")).json ?? {}).not.toHaveProperty("hookSpecificOutput");
   });
 

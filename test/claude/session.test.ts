@@ -159,6 +159,9 @@ describe("the fastest bell", () => {
     expect(hasMailServer(peerOf(id))).toBe(true);
     const api = await standIn(home, "api", { pid: server.pid, register: false });
     api.says("idle", { messagingSocketPath: "/tmp/x.sock" });
+    // Nothing would confirm what a bell puts before a session in which no hook runs.
+    expect(bellOf(peerOf(id))).toBeUndefined();
+    await api.hook("SessionStart");
     const config = (bells: string[]) =>
       writeFileSync(home.path(".claudemesh", "config.json"), JSON.stringify({ bells }));
     expect(bellOf(peerOf(id))).toBe("inbox");

@@ -39,6 +39,8 @@ export interface StandIn {
   /** What hooks, shells and servers of the session see. */
   readonly env: Environment;
   sessionId: string;
+  /** what the client calls the running turn */
+  turn: string;
   /** Runs the plugin's hook as Claude Code does. `what` names a payload: `Stop`, `Stop again`, `SessionEnd clear`. */
   hook(
     what: string,
@@ -50,7 +52,7 @@ export interface StandIn {
   /** Rewrites the session file as claude does. */
   says(status: "idle" | "busy" | "waiting" | undefined, more?: Payload): void;
   /** The file names in a room of the mailbox. */
-  room(room: "new" | "cur" | "posted" | "owed"): string[];
+  room(room: "new" | "cur" | "posted" | "owed" | "handed" | "tried"): string[];
   peer(): Payload;
   end(): Promise<void>;
 }
@@ -122,6 +124,7 @@ export async function standIn(
     pid,
     cwd,
     sessionId: randomUUID(),
+    turn: randomUUID(),
     get id() {
       return id;
     },
@@ -144,7 +147,9 @@ export async function standIn(
       { env: more = {}, version = "2.1.329", shell: [command = "", ...args] = ["/bin/sh"] } = {},
     ) {
       const event = what.split(" ")[0] ?? "";
-      const payload = { ...payloads(version)[what], session_id: self.sessionId, cwd, ...fields };
+      const recorded = payloads(version)[what] ?? {};
+      const turn = "prompt_id" in recorded ? { prompt_id: self.turn } : {};
+      const payload = { ...recorded, ...turn, session_id: self.sessionId, cwd, ...fields };
       const transcript = home.path(".claude", "projects", "p", `${self.sessionId}.jsonl`);
       const options = { cwd, env: { ...self.env, ...more } };
       const sh = home.start(command, [...args, "-c", hookCommand(event)], options);

@@ -177,6 +177,7 @@ describe("ask", () => {
     await asked(api);
     const shown = await api.hook("UserPromptSubmit");
     expect(shown.json?.hookSpecificOutput?.additionalContext).toContain("An answer is expected");
+    await api.hook("PostToolUse");
     await api.hook("SessionEnd");
     const ended = await asking;
     expect(ended).toMatchObject({ code: 1, stdout: "" });

@@ -204,6 +204,7 @@ describe("finds", () => {
     const api = await standIn(home, "api", { pid: server.pid, register: false });
     const path = home.path("inbox.sock");
     api.says("idle", { messagingSocketPath: path });
+    await api.hook("SessionStart");
     expect(await faults(home)).toMatchObject([{ detail: `nobody listens at its inbox socket ${path}` }]);
     const posts: string[] = [];
     const socket = createServer((connection) => connection.on("data", (chunk) => posts.push(String(chunk))));

@@ -19,6 +19,9 @@ describe("inbox", () => {
     expect(first).toMatch(/^From: web <a8d0m2kq@laptop>\nDate: \S+Z\nMessage-ID: <.+>\nKind: task\n\nfirst/);
     expect(stdout.indexOf("first")).toBeLessThan(stdout.indexOf("second"));
     expect(second ?? stdout).toContain("Kind: note");
+    // What a session's Bash prints is in its conversation once the turn goes on.
+    expect(api.room("cur")).toEqual(all.map((unique) => `${unique}:2,`));
+    await api.hook("Stop");
     expect(api.room("cur")).toEqual(all.map((unique) => `${unique}:2,S`));
     expect(await home.run(["inbox"], { env: api.env })).toMatchObject({
       code: 0,
@@ -36,6 +39,7 @@ describe("inbox", () => {
     utimesSync(join(api.box, "cur", `${dead}:2,`), then, then);
     const { stdout } = await home.run(["inbox", "--json"], { env: api.env });
     expect(JSON.parse(stdout)).toMatchObject([{ message_id: idOf(dead), body: "of the dead" }]);
+    await api.hook("Stop");
     expect(api.room("cur")).toEqual([`${dead}:2,S`, `${held}:2,`].sort());
   });
 

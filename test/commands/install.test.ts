@@ -411,7 +411,8 @@ describe("the proof", () => {
   const start = `b=$CLAUDEMESH_HOME/sessions/$CLAUDE_CODE_SESSION_ID
     if [ "$1" = SessionStart ]; then mkdir -p "$b/tmp" "$b/new" "$b/cur"; exit 0; fi
     `;
-  const show = `echo "{\\"hookSpecificOutput\\":{\\"additionalContext\\":\\"$(cat "$b/new/proof")\\"}}"
+  const show = `[ "$1" = UserPromptSubmit ] || exit 0
+    echo "{\\"hookSpecificOutput\\":{\\"additionalContext\\":\\"$(cat "$b/new/proof")\\"}}"
     `;
 
   it("passes for a hook that shows the message and marks it, even at the second prompt", async () => {

@@ -1,5 +1,5 @@
-// The four bells of one session, in whatever order they ring and whichever of them die: each letter is shown once, and
-// each sender's in order. The bells and hooks are the product's own, on real files; the client is a model of the real one,
+// The four bells of one session, in whatever order they ring and whichever of them die: each letter is shown once in the
+// conversation that is kept, each sender's in order, and none is called seen that is not. The bells and hooks are the product's own, on real files; the client is a model of the real one,
 // and time passes by the clock of the test.
 
 import { AsyncResource } from "node:async_hooks";
@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it, vi } from "vitest";
-import type { HookOutput } from "../../src/claude/hooks.ts";
+import { createWitness, type Witness } from "../../src/claude/evidence.ts";
 import { createRinger, type Ringer } from "../../src/claude/ringer.ts";
 import { createTypingBell, type Type } from "../../src/claude/typing-bell.ts";
 import { safeConfig } from "../../src/mesh/config.ts";
@@ -15,6 +15,7 @@ import { namesIn } from "../../src/mesh/files.ts";
 import { joinMesh } from "../../src/mesh/join.ts";
 import { ring } from "../../src/mesh/maildir.ts";
 import { sweepMailbox } from "../../src/mesh/sweep.ts";
+import { triesIn } from "../../src/mesh/tried.ts";
 import { letter, type Sleeper, sleeper, tempFolder, tempMesh } from "../mesh/temp-mesh.ts";
 import { ModelClient } from "./client.ts";
 
@@ -74,7 +75,7 @@ class World {
   id = "";
   client!: ModelClient;
   private process!: Sleeper;
-  private bells: { life: Life; bell: Ringer }[] = [];
+  private bells: { life: Life; bell: Ringer | Witness }[] = [];
   private clock = 0;
   /** a key of the user's came while a text was being pasted */
   private isDisturbed = false;
@@ -98,10 +99,11 @@ class World {
     const sessionFile = join(this.cwd, "sessions", `${pid}.json`);
     const { sessionId = "s0", shown } = this.client ?? {};
     const { isNew } = this;
-    const killed = ({ shown, json }: HookOutput, prompt: string) => {
-      if (shown) this.isOutOfOrder = true;
-      // Nobody hears that it has been shown before.
-      if (json?.decision === "block") this.excuse([prompt]);
+    const killed = (prompt: string) => {
+      // What waits for the next prompt comes after what is typed or posted in it.
+      this.isOutOfOrder = true;
+      // Nobody hears what the prompt holds, or that it has been shown before.
+      this.excuse([prompt]);
     };
     this.client = new ModelClient(
       {
@@ -123,28 +125,35 @@ class World {
     });
     this.id = (await this.during(joining)).id;
     socket.post = (text) => this.client.post(text);
-    socket.died = () => this.excuse();
+    socket.died = () => {
+      this.isOutOfOrder = true;
+      this.excuse();
+    };
     this.bells = [];
     this.raise((id) => createTypingBell(id, this.type, () => {}));
     if (this.isNew) this.raise((id) => createRinger(id));
-    await this.during(this.client.hook("SessionStart", { source: "resume" }));
+    // Beside the one that has joined it first: the mail server's, or the supervisor's.
+    this.raise((id) => createWitness(id));
+    await this.during(this.client.resume());
   }
-  private raise(make: (id: string) => Ringer): void {
+  private raise(make: (id: string) => Ringer | Witness): void {
     const life = { isOver: false };
     this.bells.push(lives.run(life, () => ({ life, bell: make(this.id) })));
   }
   /** The mail server, which is the second of them, is killed, or started again. */
   killServer(): void {
     const [, server] = this.bells;
-    if (!server || server.life.isOver) return;
+    if (!this.isNew || !server || server.life.isOver) return;
     server.life.isOver = true;
+    this.isOutOfOrder = true;
     this.excuse();
   }
   restartServer(): void {
     const server = this.bells[1];
-    if (!server?.life.isOver) return;
-    this.bells.pop();
+    if (!this.isNew || !server?.life.isOver) return;
+    this.bells.splice(1, 1);
     this.raise((id) => createRinger(id));
+    this.bells.splice(1, 0, ...this.bells.splice(-1));
     this.look();
   }
   private excuse(texts = this.client.queue.map(({ text }) => text)): void {
@@ -163,21 +172,25 @@ class World {
 
   private readonly type: Type = async (text, begin = () => true, withdraw = () => {}) => {
     const { client } = this;
+    if (client.isFrozen) return "not clear";
     if (client.status !== "idle" || client.box !== "" || client.queue.length || !begin()) return "not clear";
     client.box = text;
+    client.isPasting = true;
     this.isDisturbed = false;
     await new Promise<void>((resolve) => setTimeout(resolve, 100));
-    const isClear = client.status === "idle" && !this.isDisturbed;
+    const isClear = client.status === "idle" && !this.isDisturbed && !client.isFrozen;
     if (!isClear) withdraw();
     if (!isClear) await new Promise<void>((resolve) => setTimeout(resolve, 50));
     client.box = "";
+    client.isPasting = false;
     if (isClear) client.queue.push({ by: "typed", text });
     return isClear ? "entered" : "withdrawn";
   };
+  /** A key: into an empty box, or one that takes away what stands there. */
   key(): void {
     this.isDisturbed = true;
-    if (this.client.box === "") this.client.box = "a draft";
-    else if (this.client.box === "a draft") this.client.box = "";
+    if (this.client.isPasting) return;
+    this.client.box = this.client.box === "" ? "a draft" : "";
   }
 
   send(from: string, kind: Kind): void {
@@ -219,6 +232,12 @@ class World {
   async goOn(ends: boolean): Promise<void> {
     await this.during(this.client.goOn(ends));
   }
+  /** What is called seen is in the conversation. */
+  isTrue(): void {
+    const seen = namesIn(join(this.box, "cur")).filter((name) => name.endsWith(":2,S"));
+    const untrue = seen.map((name) => name.slice(0, -4)).filter((unique) => !this.client.shown.includes(unique));
+    expect(untrue, `called seen, and never shown; ${this.says()}`).toEqual([]);
+  }
   /** The session comes to rest, and nobody does anything. */
   async rest(): Promise<void> {
     for (let n = 0; n < 60 && (this.client.status !== "idle" || this.client.queue.length > 0); n++)
@@ -229,37 +248,42 @@ class World {
   private says(): string {
     const { status, box, queue } = this.client;
     const log = readFileSync(join(this.home, "log"), "utf8");
-    const rooms = ["new", "cur", "posted"].map((room) => `${room}: ${namesIn(join(this.box, room))}`);
+    const rooms = ["new", "cur", "posted", "handed", "tried"].map(
+      (room) => `${room}: ${namesIn(join(this.box, room))}`,
+    );
     return `${JSON.stringify({ status, box, queue, lives: this.bells.map(({ life }) => !life.isOver) })}; ${rooms.join("; ")}\n${log}`;
   }
 
   async end(): Promise<void> {
     const { client } = this;
-    Object.assign(client, { dropsNext: false, killsNext: false });
+    Object.assign(client, { dropsNext: false, killsNext: false, skipsNext: false, blocksNext: false, isFrozen: false });
     socket.dies = undefined;
-    if (client.box === "a draft") client.box = "";
+    client.box = "";
     for (let n = 0; n < 5; n++) {
       await this.rest();
       await this.pass(40_000);
     }
     await this.rest();
     const times = (unique: string) => client.shown.filter((one) => one === unique).length;
-    const waking = this.sent.filter(({ kind }) => kind !== "note").map(({ unique }) => unique);
+    // What has been tried once is held for the next prompt: once is once, over being woken.
+    const held = triesIn(this.id);
+    const waking = this.sent.flatMap(({ kind, unique }) => (kind !== "note" && !held.has(unique) ? unique : []));
     expect(
       waking.filter((unique) => times(unique) === 0),
       `never shown, though it should wake; ${this.says()}`,
     ).toEqual([]);
-    client.prompt();
-    await this.rest();
-    await this.pass(40_000);
-    client.prompt();
-    await this.rest();
+    for (let n = 0; n < 3; n++) {
+      await this.during(client.prompt());
+      await this.rest();
+      await this.pass(40_000);
+    }
     for (const { unique } of this.sent) {
       expect(times(unique), `how often ${unique} was shown`).toBeGreaterThan(0);
-      if (!this.excused.has(unique)) expect(times(unique), `how often ${unique} was shown`).toBe(1);
+      if (!this.excused.has(unique)) expect(times(unique), `how often ${unique} was shown; ${this.says()}`).toBe(1);
     }
     expect(readdirSync(join(this.box, "new"))).toEqual([]);
     expect(readdirSync(join(this.box, "cur")).sort()).toEqual(this.sent.map(({ unique }) => `${unique}:2,S`).sort());
+    for (const room of ["handed", "tried"]) expect([room, namesIn(join(this.box, room))]).toEqual([room, []]);
     if (this.isOutOfOrder || this.excused.size) return;
     const uniques = this.sent.map(({ unique }) => unique);
     for (const { from, kind } of this.sent) {
@@ -279,7 +303,7 @@ const usual: fc.Arbitrary<Step>[] = [
     .map(([from, kind]) => step(`${kind} from ${from}`, (w) => w.send(from, kind))),
   fc.constantFrom(20, 100, 500, 3500, 31_000).map((ms) => step(`${ms} ms`, (w) => w.pass(ms))),
   fc.boolean().map((ends) => step(ends ? "the turn ends" : "goes on", (w) => w.goOn(ends))),
-  fc.constant(step("the user prompts", (w) => w.client.prompt())),
+  fc.constant(step("the user prompts", (w) => w.during(w.client.prompt()))),
 ];
 const seldom = [
   step("a key", (w) => w.key()),
@@ -288,6 +312,18 @@ const seldom = [
   step("/clear", (w) => w.during(w.client.clear())),
   step("the next post is dropped", (w) => void Object.assign(w.client, { dropsNext: true })),
   step("the next hook is killed", (w) => void Object.assign(w.client, { killsNext: true })),
+  step("the next hook does not run", (w) => void Object.assign(w.client, { skipsNext: true })),
+  step("another hook blocks the next prompt", (w) => void Object.assign(w.client, { blocksNext: true })),
+  step("claude is frozen for 5 s", async (w) => {
+    w.client.isFrozen = true;
+    await w.pass(5000);
+    w.client.isFrozen = false;
+  }),
+  step("a prompt is taken back before the first word", async (w) => {
+    await w.during(w.client.prompt());
+    await w.pass(100);
+    w.client.escape();
+  }),
   step("the mail server dies over its next post", () => void Object.assign(socket, { dies: "before" })),
   step("the mail server dies after its next post", () => void Object.assign(socket, { dies: "after" })),
   step("the mail server is killed", (w) => w.killServer()),
@@ -309,7 +345,10 @@ it.each([
         try {
           const world = new World(isNew);
           await world.start();
-          for (const one of script) await one.run(world);
+          for (const one of script) {
+            await one.run(world);
+            world.isTrue();
+          }
           await world.end();
           await world.kill();
         } finally {

@@ -1,16 +1,21 @@
-// A model of Claude Code as bells and hooks see it: a session file, a queue of prompts, turns with tool calls. What is
-// queued becomes a prompt when the session is idle, and is shown between two tool calls when it is not; then 2.1.197 runs
-// no prompt hook, and newer ones run it but heed no block.
+// A model of Claude Code as bells and hooks see it: a session file, a transcript, a queue of prompts, turns with tool calls.
+// What is queued becomes a prompt when the session is idle, and is shown between two tool calls when it is not; then 2.1.197
+// runs no prompt hook. Newer ones run it, but heed no block; and for what the user sends at once, in the running turn's name. What came with a prompt of the user's, or one that was
+// typed for them, is thrown away if Esc comes before the first word, or if another hook blocks it; all else is kept.
 
-import { readFileSync, writeFileSync } from "node:fs";
-import { answerHook, type HookInput, type HookOutput } from "../../src/claude/hooks.ts";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { answerHook, type HookInput, type HookOutput, handedOver, MID_TURN } from "../../src/claude/hooks.ts";
 import { framedNames } from "../../src/claude/prompt.ts";
 import { ignore } from "../../src/errors.ts";
 import { bellOf } from "../../src/mesh/maildir.ts";
-import { markSeen } from "../../src/mesh/owed.ts";
 import { startedAt } from "../../src/mesh/process.ts";
 
-type Prompt = { by: "user" | "post" | "typed" | "notice"; text: string };
+type Prompt = {
+  by: "user" | "post" | "typed" | "notice";
+  text: string;
+  /** what its hook has said already, when it was sent */
+  answer?: HookOutput;
+};
 
 export interface ModelOptions {
   pid: number;
@@ -21,25 +26,34 @@ export interface ModelOptions {
   box: () => string;
   /** called when the session file has changed */
   changed: () => void;
-  /** called when a hook has been killed, with what it had to say and the prompt that it was to judge */
-  killed: (answer: HookOutput, prompt: string) => void;
+  /** called when a hook has been killed, or not run, or its prompt blocked by another, with the prompt that it was to judge */
+  killed: (prompt: string) => void;
   /** called with what is shown without any hook being told: nobody can know that it was */
   untold: (text: string) => void;
 }
 
 export class ModelClient {
   status: "idle" | "busy" | "waiting" = "idle";
-  /** what the user is writing, or the typist has pasted */
+  /** what the user is writing, or the typist has pasted, or Esc has given back */
   box = "";
   readonly queue: Prompt[] = [];
-  /** the unique names of the letters that the model was shown, in order */
+  /** the unique names of the letters in the conversation, in order */
   readonly shown: string[];
+  /** what has gone to the model with a prompt that has no word of an answer yet */
+  private begun: { by: Prompt["by"]; text: string; names: string[] } | undefined;
   /** the client takes the next post and says nothing of it any more */
   dropsNext = false;
   /** the next hook is killed before anybody has read what it says */
   killsNext = false;
+  /** the next hook is not run */
+  skipsNext = false;
+  /** another hook blocks the next prompt */
+  blocksNext = false;
+  /** it draws nothing, reads nothing and begins nothing */
+  isFrozen = false;
   sessionId = "s0";
   private readonly options: ModelOptions;
+  private turns = 0;
   private isContinued = false;
   private isOver = false;
   private rung = "";
@@ -53,28 +67,56 @@ export class ModelClient {
     this.write();
   }
 
+  get transcript(): string {
+    return `${this.options.sessionFile.replace(/[^/]*$/, "")}${this.sessionId}.jsonl`;
+  }
+  private line(fields: object): void {
+    appendFileSync(this.transcript, `${JSON.stringify(fields)}\n`);
+  }
+  private context(hookEvent: string, text: string | undefined): void {
+    if (text)
+      this.line({ type: "attachment", attachment: { type: "hook_additional_context", hookEvent, content: [text] } });
+  }
+
   write(): void {
     const { pid, sessionFile, isNew } = this.options;
     const socket = isNew ? { messagingSocketPath: "/model.sock" } : {};
     const fields = { pid, procStart: startedAt(pid), sessionId: this.sessionId, status: this.status, ...socket };
-    writeFileSync(sessionFile, JSON.stringify({ ...fields, version: isNew ? "2.1.329" : "2.1.197" }));
+    const statusUpdatedAt = this.statusSince;
+    writeFileSync(sessionFile, JSON.stringify({ ...fields, statusUpdatedAt, version: isNew ? "2.1.329" : "2.1.197" }));
   }
+  private statusSince = Date.now();
   private set(status: typeof this.status): void {
     this.status = status;
+    this.statusSince = Date.now();
     this.write();
     this.options.changed();
   }
 
   /** Runs a hook, and reads what it says unless it is killed first. */
   async hook(event: string, fields: HookInput = {}): Promise<HookOutput> {
-    const isKilled = this.killsNext;
+    const { killsNext, skipsNext } = this;
+    if (event !== "FileChanged") this.skipsNext = false;
     this.killsNext = false;
-    const answer = await answerHook(event, { session_id: this.sessionId, cwd: "/", ...fields });
-    if (isKilled) {
-      this.options.killed(answer, fields.prompt ?? "");
+    if (skipsNext && event !== "FileChanged" && event !== "SessionStart") {
+      this.options.killed(fields.prompt ?? "");
       return {};
     }
-    if (answer.shown) markSeen(answer.shown.id, answer.shown.letters);
+    const prompt_id = `turn-${this.options.pid}-${this.turns}`;
+    const input = { session_id: this.sessionId, cwd: "/", transcript_path: this.transcript, prompt_id, ...fields };
+    // What the script does to the state file.
+    const state = `${this.options.box()}/state`;
+    const was = ignore(["ENOENT"], () => readFileSync(state, "utf8").trim());
+    if (event === "UserPromptSubmit" && was) process.env.CLAUDEMESH_WAS = was;
+    else delete process.env.CLAUDEMESH_WAS;
+    if (was !== undefined && event !== "FileChanged")
+      writeFileSync(state, event === "Stop" || event === "SessionStart" ? "idle\n" : "busy\n");
+    const answer = await answerHook(event, input);
+    if (killsNext) {
+      this.options.killed(fields.prompt ?? "");
+      return {};
+    }
+    handedOver(answer);
     return answer;
   }
   private show(...texts: (string | undefined)[]): void {
@@ -91,7 +133,7 @@ export class ModelClient {
 
   /** Begins with what is queued, if the session is idle; to be called as time passes. */
   begins(): void {
-    if (this.status !== "idle" || this.beginning || this.isOver) return;
+    if (this.status !== "idle" || this.beginning || this.isOver || this.isFrozen) return;
     const next = this.queue.shift();
     if (!next) return;
     this.beginning = this.begin(next).finally(() => {
@@ -103,47 +145,106 @@ export class ModelClient {
   async goOn(ends: boolean): Promise<void> {
     this.begins();
     if (this.beginning) return this.beginning;
+    if (this.isFrozen) return;
     if (this.status === "waiting") this.set("busy");
-    else if (this.status === "busy") await (ends ? this.end() : this.callTool());
+    else if (this.status === "busy") {
+      this.answers();
+      await (ends ? this.end() : this.callTool());
+    }
   }
-  private async begin({ text }: Prompt): Promise<void> {
+  private async begin({ by, text, answer: given }: Prompt): Promise<void> {
     this.set("busy");
     this.isContinued = false;
-    const answer = await this.hook("UserPromptSubmit", { prompt: text });
-    if (answer.json?.decision === "block") this.set("idle");
-    else this.show(text, this.contextOf(answer));
+    this.turns++;
+    const answer = given ?? (await this.hook("UserPromptSubmit", { prompt: text }));
+    const isBlocked = this.blocksNext;
+    if (isBlocked) this.options.killed(text);
+    this.blocksNext = false;
+    if (answer.json?.decision === "block" || isBlocked) return this.set("idle");
+    const context = this.contextOf(answer);
+    this.line({ type: "user", message: { role: "user", content: text } });
+    this.context("UserPromptSubmit", context);
+    this.begun = { by, text, names: [text, context ?? ""].flatMap(framedNames) };
+  }
+  /** The first word of the answer: what it answers is in the conversation for good. */
+  private answers(): void {
+    this.shown.push(...(this.begun?.names ?? []));
+    this.begun = undefined;
+    this.line({ type: "assistant", message: { role: "assistant", content: [{ type: "text", text: "ok" }] } });
   }
   private async callTool(): Promise<void> {
-    this.show(this.contextOf(await this.hook("PostToolUse")));
-    for (const { text } of this.queue.splice(0)) {
-      const answer = this.options.isNew ? await this.hook("UserPromptSubmit", { prompt: text }) : {};
+    const context = this.contextOf(await this.hook("PostToolUse"));
+    this.context("PostToolUse", context);
+    this.show(context);
+    for (const { text, answer: given } of this.queue.splice(0)) {
+      const answer = given ?? (this.options.isNew ? await this.hook("UserPromptSubmit", { prompt: text }) : {});
       if (!this.options.isNew) this.options.untold(text);
+      this.line({ type: "attachment", attachment: { type: "queued_command", prompt: text } });
+      this.context("UserPromptSubmit", this.contextOf(answer));
       this.show(text, this.contextOf(answer));
     }
   }
   private async end(): Promise<void> {
     const context = this.contextOf(await this.hook("Stop", { stop_hook_active: this.isContinued }));
     this.isContinued = context !== undefined;
+    this.context("Stop", context);
     this.show(context);
     if (!this.isContinued) this.set("idle");
   }
   /** The user's Esc: no hook is told. */
   escape(): void {
-    if (this.status !== "idle" && !this.beginning) this.set("idle");
+    if (this.status === "idle" || this.beginning || this.isFrozen) return;
+    const { begun } = this;
+    this.begun = undefined;
+    if (begun && (begun.by === "user" || begun.by === "typed")) {
+      if (this.box === "") this.box = begun.text;
+    } else {
+      this.shown.push(...(begun?.names ?? []));
+      this.line({ type: "user", message: { role: "user", content: "[Request interrupted by user]" } });
+    }
+    this.set("idle");
   }
   ask(): void {
-    if (this.status === "busy" && !this.beginning) this.set("waiting");
+    if (this.status === "busy" && !this.beginning && !this.begun) this.set("waiting");
   }
-  /** The user sends a prompt, if the box is theirs. */
-  prompt(): void {
-    if (this.box === "") this.queue.push({ by: "user", text: "words of the user's" });
+  /** The user sends a prompt: their own words, or what Esc has given back. */
+  async prompt(): Promise<void> {
+    const text = this.box && this.box !== "a draft" ? this.box : "words of the user's";
+    if (this.box === "a draft" || this.isPasting || this.isFrozen) return;
+    await this.beginning;
+    // Nobody is that quick.
+    if (this.status !== "idle" && Date.now() - this.statusSince <= MID_TURN) return;
+    this.box = "";
+    const prompt: Prompt = { by: "user", text };
+    if (this.options.isNew && this.status !== "idle")
+      prompt.answer = await this.hook("UserPromptSubmit", { prompt: text });
+    this.queue.push(prompt);
   }
+  /** The typist's paste is in the box. */
+  isPasting = false;
   async clear(): Promise<void> {
-    if (this.status !== "idle" || this.beginning || this.box !== "") return;
+    if (this.status !== "idle" || this.beginning || this.box !== "" || this.isFrozen) return;
     await this.hook("SessionEnd", { reason: "clear" });
     this.sessionId += "c";
     this.write();
     await this.hook("SessionStart", { source: "clear" });
+  }
+
+  /** Started again with `--resume`: what the transcript holds is in the conversation, answered or not. */
+  async resume(): Promise<void> {
+    if (existsSync(this.transcript)) {
+      const lines = readFileSync(this.transcript, "utf8").split("\n").filter(Boolean);
+      const texts = lines
+        .map((line) => JSON.parse(line))
+        .map((line) => String(line.message?.content ?? line.attachment?.content?.[0] ?? ""));
+      const known = new Set(this.shown);
+      for (const name of new Set(texts.flatMap(framedNames))) if (!known.has(name)) this.shown.push(name);
+      this.line({
+        type: "assistant",
+        message: { role: "assistant", content: [{ type: "text", text: "No response requested." }] },
+      });
+    }
+    await this.hook("SessionStart", { source: "resume" });
   }
 
   /** Nothing more begins; resolves when no hook is at work. In truth hooks die with it; here they share one environment. */
@@ -156,7 +257,7 @@ export class ModelClient {
   watch(): void {
     const bell = bellOf(this.options.box());
     const now = ignore(["ENOENT"], () => readFileSync(bell, "utf8")) ?? "";
-    if (now === this.rung || this.watching || this.isOver) return;
+    if (now === this.rung || this.watching || this.isOver || this.isFrozen) return;
     this.rung = now;
     const run = async () => {
       const { exit, stderr = "" } = await this.hook("FileChanged", { file_path: bell });

@@ -163,7 +163,7 @@ export async function startFakeApi(): Promise<FakeApi> {
     if (reply.delay) await delayed(reply.delay, response);
     if (response.destroyed) return;
     if (reply.status) sendError(response, reply.status);
-    else sendReply(response, request, reply);
+    else await sendReply(response, request, reply);
   }
 
   const server = createServer((message, response) => {

@@ -16,6 +16,8 @@ export interface Reply {
   readonly tools?: readonly ToolCall[];
   readonly delay?: number;
   readonly status?: number;
+  /** The first word of the text comes at once, the others when this resolves. */
+  readonly rest?: Promise<void>;
   /** Where the tool call stands in a script of markers; goes into the tool call's id. */
   readonly step?: string;
 }

@@ -26,8 +26,8 @@ function contentOf(request: Asked, reply: Reply) {
   return text === undefined ? calls : [{ type: "text" as const, text }, ...calls];
 }
 
-/** Answers a Messages request with the reply's text and tool calls. */
-export function sendReply(response: ServerResponse, request: Asked, reply: Reply): void {
+/** Answers a Messages request with the reply's text and tool calls; resolves when all has been said. */
+export async function sendReply(response: ServerResponse, request: Asked, reply: Reply): Promise<void> {
   const content = contentOf(request, reply);
   const stop_reason = (reply.tools?.length ?? 0) > 0 ? "tool_use" : "end_turn";
   const usage = { input_tokens: 100, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 20 };
@@ -48,17 +48,21 @@ export function sendReply(response: ServerResponse, request: Asked, reply: Reply
     response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
   send("message_start", { message: { ...message, content: [], stop_reason: null } });
-  content.forEach((block, index) => {
+  for (const [index, block] of content.entries()) {
     if (block.type === "text") {
       send("content_block_start", { index, content_block: { type: "text", text: "" } });
-      send("content_block_delta", { index, delta: { type: "text_delta", text: block.text } });
+      const [first = "", ...more] = reply.rest ? block.text.split(/(?<= )/) : [block.text];
+      send("content_block_delta", { index, delta: { type: "text_delta", text: first } });
+      await reply.rest;
+      if (response.destroyed) return;
+      if (more.length > 0) send("content_block_delta", { index, delta: { type: "text_delta", text: more.join("") } });
     } else {
       send("content_block_start", { index, content_block: { ...block, input: {} } });
       const partial_json = JSON.stringify(block.input);
       send("content_block_delta", { index, delta: { type: "input_json_delta", partial_json } });
     }
     send("content_block_stop", { index });
-  });
+  }
   send("message_delta", { delta: { stop_reason, stop_sequence: null }, usage: { output_tokens: 20 } });
   send("message_stop", {});
   response.end();
