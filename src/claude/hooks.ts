@@ -58,6 +58,9 @@ export interface HookInput {
   agent_id?: string;
   file_path?: string;
   stop_hook_active?: boolean;
+  tool_name?: string;
+  tool_input?: Record<string, unknown>;
+  mcp_server?: Record<string, unknown>;
 }
 
 export interface HookOutput {
@@ -72,6 +75,7 @@ export interface HookOutput {
 
 /** Answers one hook call, which began at `began` (ms). Throws only on what the caller should log; the caller fails open. */
 export async function answerHook(event: string, input: HookInput, began: number = Date.now()): Promise<HookOutput> {
+  if (event === "PreToolUse") return preToolUse(input);
   if (input.agent_id) return {};
   const pid = claudePid();
   if (pid === undefined || isUnlisted(pid)) return {};
@@ -100,6 +104,15 @@ export async function answerHook(event: string, input: HookInput, began: number 
     default:
       return {};
   }
+}
+
+/** Judges a call that bin/plugin/hook has left to us. */
+async function preToolUse(input: HookInput): Promise<HookOutput> {
+  const { verdictOn, wordsOf } = await import("./rights.ts");
+  const pid = claudePid();
+  const self = () => (pid === undefined ? undefined : peerOfProcess(pid, input.session_id));
+  const json = wordsOf(verdictOn(input, self));
+  return json ? { json } : {};
 }
 
 const output = (hookEventName: string, fields: Record<string, unknown>) => ({

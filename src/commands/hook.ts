@@ -27,8 +27,9 @@ export async function run([event = ""]: string[]): Promise<void> {
 
 /** The fields that have the type they should; what a client sends otherwise is as good as missing. */
 export function inputOf(value: unknown): HookInput {
-  const fields = Object.entries(isObject(value) ? value : {}).filter(([key, v]) =>
-    key === "stop_hook_active" ? typeof v === "boolean" : typeof v === "string",
-  );
+  const fields = Object.entries(isObject(value) ? value : {}).filter(([key, v]) => {
+    if (key === "stop_hook_active") return typeof v === "boolean";
+    return key === "tool_input" || key === "mcp_server" ? isObject(v) : typeof v === "string";
+  });
   return Object.fromEntries(fields) as HookInput;
 }

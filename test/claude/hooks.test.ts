@@ -320,26 +320,6 @@ describe("UserPromptSubmit", () => {
   });
 });
 
-describe("PreToolUse", () => {
-  it("allows, and is asked for no tool but those of our own mail server", async () => {
-    const api = await standIn(tempHome());
-    const hooks = JSON.parse(readFileSync(join(pluginFolder, "hooks", "hooks.json"), "utf8")).hooks as {
-      PreToolUse: { matcher: string }[];
-    };
-    const matchers = hooks.PreToolUse.map(({ matcher }) => new RegExp(`^(?:${matcher})$`));
-    const asked = (tool: string) => matchers.some((matcher) => matcher.test(tool));
-    expect(["send_message", "read_inbox"].map((tool) => asked(`mcp__plugin_claudemesh_mail__${tool}`))).toEqual([
-      true,
-      true,
-    ]);
-    for (const tool of ["Bash", "Write", "mcp__mail__send_message", "mcp__plugin_claudemesh_other__x", ""])
-      expect(asked(tool), tool).toBe(false);
-    expect((await api.hook("PreToolUse")).json).toMatchObject({
-      hookSpecificOutput: { hookEventName: "PreToolUse", permissionDecision: "allow" },
-    });
-  });
-});
-
 describe("Stop", () => {
   it("continues the turn with all but low mail, without an error and without a line to the user", async () => {
     const api = await standIn(tempHome());
