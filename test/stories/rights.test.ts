@@ -1,0 +1,53 @@
+// What our auto-allow covers, at the real client: our own tools, and no other that bears their name. Its user's rules win.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { everyVersion } from "../real/client.ts";
+import { toolResults } from "../real/shown.ts";
+import { type Actor, call, stage } from "./stage.ts";
+
+const stub = fileURLToPath(new URL("../real/mcp-stub.mjs", import.meta.url));
+const server = (...tools: string[]) => ({ type: "stdio", command: process.execPath, args: [stub, ...tools], env: {} });
+const ours = (tool: string) => call(tool, {}).name;
+
+describe.each(everyVersion)("a session of %s", (version) => {
+  it("asks before every tool but ours, before what its user wants to be asked, and before a letter to everyone", async () => {
+    const permissions = { defaultMode: "default", ask: [ours("set_summary")], deny: [ours("get_turn")] };
+    const { session, api, home } = await stage(version, "bare", { settings: { permissions } });
+    const state = JSON.parse(readFileSync(home.path(".claude.json"), "utf8"));
+    const mcpServers = { x_mcp__plugin_claudemesh_mail__y: server("send_message"), z: server(ours("whoami")) };
+    writeFileSync(home.path(".claude.json"), JSON.stringify({ ...state, mcpServers }));
+    const node = home.path("node");
+    const started = home.path("started");
+    writeFileSync(started, "");
+    writeFileSync(node, `#!/bin/sh\necho "$@" >>'${started}'\nexec '${process.execPath}' "$@"\n`, { mode: 0o755 });
+    const mate: Actor = await session("api", { env: { CLAUDEMESH_NODE: node } });
+
+    /** What became of a call: the dialog, which is then refused, or the tool's result. */
+    const outcome = async (name: string, input: object = {}): Promise<string> => {
+      const turn = await mate.prompt(`[[tool:${JSON.stringify({ name, input })}]] [[say:done ${name}]]`);
+      const answered = () => api.turns(mate.id()).filter(({ n }) => n > turn.n);
+      await mate.waitFor(() => mate.status() === "waiting" || answered().length > 0, `an end of ${name}`);
+      if (mate.status() === "waiting") {
+        expect(mate.claude()?.waitingFor).toMatch(/permission|approve/);
+        mate.key("escape");
+        await mate.waitStatus("idle");
+        return "asked";
+      }
+      await mate.waitStatus("idle");
+      return answered().flatMap(toolResults).at(-1) ?? "";
+    };
+
+    expect(await outcome(ours("whoami"))).toContain('"name": "api"');
+    expect(await outcome(ours("send_message"), { to: "you", body: "hello" })).toContain('"id": "you"');
+    expect(readFileSync(started, "utf8")).not.toContain("hook PreToolUse");
+    expect(await outcome("mcp__x_mcp__plugin_claudemesh_mail__y__send_message", { to: "you" })).toBe("asked");
+    expect(await outcome(`mcp__z__${ours("whoami")}`)).toBe("asked");
+    expect(await outcome(ours("send_message"), { to: "*", body: "hello" })).toBe("asked");
+    expect(await outcome(ours("set_summary"), { summary: "x" })).toBe("asked");
+    expect(await outcome(ours("get_turn"), { id: "api", turn_index: -1 })).toContain("No such tool available");
+    expect(await outcome(ours("read_history"), { id: "api" })).toContain("No such tool available");
+    expect(api.outside).toEqual([]);
+  });
+});
