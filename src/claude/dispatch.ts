@@ -3,7 +3,15 @@
 
 import { MeshError } from "../errors.ts";
 import { type Recipient, resolveAddress } from "../mesh/address.ts";
-import { type Address, DEFAULT_PRIORITY, hostName, type Kind, type Priority, subjectOf } from "../mesh/message.ts";
+import {
+  type Address,
+  DEFAULT_PRIORITY,
+  hostName,
+  type Kind,
+  oneLine,
+  type Priority,
+  subjectOf,
+} from "../mesh/message.ts";
 import { notifyHuman, notifyOfLetter } from "../mesh/notify.ts";
 import type { Peer } from "../mesh/peers.ts";
 import { type State as ReceiptState, receiptIn } from "../mesh/receive.ts";
@@ -36,7 +44,14 @@ const SETTLE = 300;
 /** The human at a shell. */
 export const YOU: Address = { id: "you", name: "you", host: hostName() };
 export const addressOf = (peer: Peer | undefined): Address =>
-  peer ? { id: peer.id, name: peer.name, host: peer.host } : YOU;
+  peer
+    ? {
+        id: peer.id,
+        name: peer.name,
+        host: peer.host,
+        ...(peer.named === "repository" ? { byRepository: true } : {}),
+      }
+    : YOU;
 
 /** A word on a peer, for the errors that list several. */
 export const describe = (peer: Peer) => stateOf(peer).state;
@@ -108,7 +123,7 @@ function circumstances(
   if (!r.peer || !was)
     return r.id === "you"
       ? "the user, reads it with `claudemesh inbox`"
-      : `nobody yet, waits for a session named ${r.name}`;
+      : `nobody yet, waits for a session named ${r.name} ${r.folder ? `in ${oneLine(r.folder)}` : "by its folder, --name or /rename"}`;
   if (was.state === "gone") return "gone, will get it on resume";
   if (was.state === "asking")
     return `asking its user${was.waitingFor ? ` (${was.waitingFor})` : ""}, will get it after that`;

@@ -7,6 +7,7 @@ import { mailbox } from "../mesh/home.ts";
 import { noticeDeaths, publish, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { keepMailbox, keepRoom } from "../mesh/maildir.ts";
+import { cleanName, nameFor } from "../mesh/name.ts";
 import { claimRing, mayNotify } from "../mesh/notify.ts";
 import { BEAT, beat, noteSleep, readPeer } from "../mesh/peers.ts";
 import { projectOf } from "../mesh/project.ts";
@@ -46,8 +47,10 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
     look();
     witness.look();
     const peer = readPeer(id);
-    const name = peer && sessionOf(peer)?.name;
-    if (name && name !== peer.name && !projectOf(peer.cwd).name) await updatePeer(id, { name });
+    const user = peer && sessionOf(peer)?.name;
+    if (!user || cleanName(user)?.name === peer.name) return;
+    const naming = nameFor({ file: projectOf(peer.cwd).name, user, cwd: peer.cwd });
+    if (naming.name !== peer.name) await updatePeer(id, naming);
   };
   const file = readPeer(id)?.claude_session_file;
   const watches = [

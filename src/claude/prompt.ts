@@ -51,7 +51,7 @@ function age(date: Date | undefined, now: number): string {
 
 const sender = ({ message }: Letter) =>
   message.from
-    ? `${plain(message.from.name || message.from.id)} (${plain(message.from.id)})`
+    ? `${plain(message.from.name || message.from.id)} (${plain(message.from.id)}${message.from.byRepository ? ", named by its repository" : ""})`
     : "a file, put there by hand";
 
 function facts(letter: Letter, now: number): string {

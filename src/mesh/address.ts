@@ -4,6 +4,7 @@
 import { basename } from "node:path";
 import { MeshError } from "../errors.ts";
 import { hostName, oneLine } from "./message.ts";
+import { cleanName, nameKey, queueId } from "./name.ts";
 import { isAlive, listPeers, type Peer } from "./peers.ts";
 import { projectOf } from "./project.ts";
 
@@ -15,6 +16,8 @@ export interface Recipient {
   name: string;
   host: string;
   peer?: Peer;
+  /** where mail waits for a name: the folder of the session that is meant, if that is known */
+  folder?: string;
 }
 
 export interface Asking {
@@ -36,7 +39,7 @@ export function findPeer(who: string, asking: Asking = {}): Peer {
   const exact = peers.find((p) => p.id === wanted);
   if (exact) return exact;
   const live = peers.filter((p) => isAlive(p));
-  const named = live.filter((p) => p.name.toLowerCase() === wanted || basename(p.cwd).toLowerCase() === wanted);
+  const named = live.filter((p) => answersTo(p, nameKey(who.trim())));
   const prefixed = (all: Peer[]) => (wanted.length >= 4 ? all.filter((p) => p.id.startsWith(wanted)) : []);
   for (const found of [named, prefixed(live), prefixed(peers)]) {
     if (found[0] && found.length === 1) return found[0];
@@ -54,11 +57,13 @@ export function findPeer(who: string, asking: Asking = {}): Peer {
   );
 }
 
+const answersTo = ({ name, cwd }: Peer, key: string) => nameKey(name) === key || nameKey(basename(cwd)) === key;
+
 /** The recipients that `to` names, at least one. Throws as findPeer does; an empty group is NO_SUCH_PEER. */
 export function resolveAddress(to: string, asking: Asking = {}): Recipient[] {
   const wanted = to.trim();
   if (!wanted) throw new MeshError("USAGE", "can't send: no address given", "claudemesh send <to> <text…>");
-  if (wanted === "you") return [{ id: "you", name: "you", host: hostName() }];
+  if (nameKey(wanted) === "you") return [{ id: "you", name: "you", host: hostName() }];
   const group = groupOf(wanted, asking);
   if (group) {
     if (!group.length)
@@ -69,17 +74,34 @@ export function resolveAddress(to: string, asking: Asking = {}): Recipient[] {
       );
     return group.map(recipient);
   }
+  // No name has a comma, and a folder's that has one is not to catch what is meant for several.
+  if (wanted.includes(",")) {
+    const all = wanted.split(",").flatMap((one) => resolveAddress(one, asking));
+    return all.filter((r, i) => all.findIndex((other) => other.id === r.id) === i);
+  }
   try {
     return [recipient(findPeer(wanted, asking))];
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "NO_SUCH_PEER") throw error;
-    if (wanted.includes(",")) {
-      const all = wanted.split(",").flatMap((one) => resolveAddress(one, asking));
-      return all.filter((r, i) => all.findIndex((other) => other.id === r.id) === i);
-    }
-    if (!asking.queue) throw error;
-    return [{ id: `@${wanted.toLowerCase().replace(/[/\0]/g, "-")}`, name: wanted, host: hostName() }];
+    const name = asking.queue ? cleanName(wanted)?.name : undefined;
+    if (name === undefined) throw error;
+    const folder = folderOf(name, asking);
+    return [{ id: queueId(name), name, host: hostName(), ...(folder ? { folder } : {}) }];
   }
+}
+
+/**
+ * The folder that is meant by a name of which nobody is there: the sender's own, if its repository gives that name;
+ * else the one in which sessions so named have been. Whom a repository called so counts only if nobody else was.
+ */
+function folderOf(name: string, { from }: Asking): string | undefined {
+  const key = nameKey(name);
+  const own = projectOf(from?.cwd ?? process.cwd());
+  if (own.name !== undefined && nameKey(cleanName(own.name)?.name ?? "") === key) return own.root;
+  const gone = listPeers().filter((p) => answersTo(p, key));
+  const known = gone.filter((p) => p.named !== "repository" || nameKey(basename(p.cwd)) === key);
+  const [only, ...more] = new Set((known.length ? known : gone).map((p) => p.cwd));
+  return more.length ? undefined : only;
 }
 
 function groupOf(to: string, { from }: Asking): Peer[] | undefined {

@@ -5,6 +5,7 @@ import { chmodSync, lstatSync, mkdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { errnoOf, ignore, MeshError } from "../errors.ts";
+import { queueId } from "./name.ts";
 
 export const DIR_MODE = 0o700;
 export const FILE_MODE = 0o600;
@@ -29,7 +30,7 @@ export const sessionLink = (sessionId: string) => join(sessionsDir(), sessionId)
 export const addressBook = () => join(meshHome(), "to");
 export const addressLink = (name: string) => join(addressBook(), name);
 /** Where mail waits for the next session that joins under a name. */
-export const queuedBox = (name: string) => mailbox(`@${name.toLowerCase().replace(/[/\0]/g, "-")}`);
+export const queuedBox = (name: string) => mailbox(queueId(name));
 export const deadBox = () => join(meshHome(), "dead");
 export const lockDir = (name: string) => join(meshHome(), "locks", name);
 export const configFile = () => join(meshHome(), "config.json");

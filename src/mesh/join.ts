@@ -2,9 +2,9 @@
 // badge. Each locked section is an idempotent merge, written whole, so that two holders of the lock do no harm.
 
 import { mkdirSync, readFileSync, unlinkSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
-import { moveFile, namesIn, replaceFile, replaceLink } from "./files.ts";
+import { moveFile, namesIn, readSmall, replaceFile, replaceLink } from "./files.ts";
 import {
   addressBook,
   addressLink,
@@ -19,7 +19,8 @@ import {
 import { locked } from "./lock.ts";
 import { log } from "./log.ts";
 import { isOurName, isSafeName, listNew, locate, makeMailbox, newPath, ring } from "./maildir.ts";
-import { hostName, oneLine, uniqueName } from "./message.ts";
+import { hostName, oneLine, parse, uniqueName } from "./message.ts";
+import { nameFor } from "./name.ts";
 import { bounceOwed } from "./owed.ts";
 import { beat, isAlive, isLocal, listPeers, type Peer, readPeer } from "./peers.ts";
 import { bootId, startedAt } from "./process.ts";
@@ -55,7 +56,7 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
     const project = projectOf(arrival.cwd);
     const peer: Peer = {
       ...(heir ?? { id: claimId(), started_at: new Date().toISOString(), previous_sessions: [] }),
-      name: oneLine(project.name ?? arrival.name ?? same?.name ?? basename(arrival.cwd)) || "session",
+      ...nameFor({ file: project.name, user: arrival.name ?? given(same), cwd: same?.cwd ?? arrival.cwd }),
       // A `cd` inside the session moves claude, not the project it is known by.
       cwd: same?.cwd ?? arrival.cwd,
       host: hostName(),
@@ -89,7 +90,7 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
     makeMailbox(mailbox(peer.id));
     replaceFile(peerFile(peer.id), `${JSON.stringify(peer, null, 2)}\n`);
     // Before the link by which a prompt's hook, which may run beside the start's, finds the mailbox: it gives up at an empty one.
-    inheritQueued(peer);
+    inheritQueued(peer, project.root);
     replaceFile(join(mailbox(peer.id), "place"), `${placeOf(peer)}\n`);
     beat(peer.id);
     const all = [...peers.filter((p) => p.id !== peer.id), peer];
@@ -104,17 +105,24 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
 /** Changes some fields of a peer, under the lock. Undefined if it is not registered. */
 export async function updatePeer(
   id: string,
-  change: Partial<Pick<Peer, "name" | "summary" | "mcp">>,
+  change: Partial<Pick<Peer, "name" | "named" | "summary" | "mcp">>,
 ): Promise<Peer | undefined> {
   return locked("peers", () => {
     const peer = readPeer(id);
     if (!peer) return undefined;
     const changed = { ...peer, ...change };
     replaceFile(peerFile(id), `${JSON.stringify(changed, null, 2)}\n`);
-    if (changed.name !== peer.name) publish(listPeers());
+    if (changed.name !== peer.name) {
+      inheritQueued(changed, projectOf(changed.cwd).root);
+      publish(listPeers());
+    }
     return changed;
   });
 }
+
+/** The name that the session's user gave it earlier, if any did. */
+const given = (peer: Peer | undefined) =>
+  peer?.named === "repository" || peer?.named === "folder" ? undefined : peer?.name;
 
 /** Notes that the session has ended with its process `pid`. Its mailbox stays, for the process that may resume it. */
 export async function leave(id: string, pid: number): Promise<void> {
@@ -203,11 +211,12 @@ function badgeOf(live: Peer[]): string {
   return places.map((place) => `${[place, ...words(place)].join(" ")}\n`).join("");
 }
 
-/** Mail that waited under a name where nobody was goes to the first session that joins under that name. */
-function inheritQueued(peer: Peer): void {
+/** Mail that waited under a name where nobody was goes to the first session of that name that it can be meant for. */
+function inheritQueued(peer: Peer, root: string): void {
   if (Buffer.byteLength(peer.name) > LONGEST_LINK) return;
   const waiting = queuedBox(peer.name);
   for (const name of listNew(waiting)) {
+    if (!isMeantFor(peer, root, newPath(waiting, name), name)) continue;
     const isThere = locate(mailbox(peer.id), name) !== undefined;
     // Under a name of ours it is one letter, sent to the name and to the id; under another program's it is a second one.
     if (isThere && isOurName(name)) unlink(newPath(waiting, name));
@@ -217,6 +226,16 @@ function inheritQueued(peer: Peer): void {
     }
     ring(mailbox(peer.id));
   }
+}
+
+/**
+ * True for a session in the folder that the letter names. Where it names none, a name that a file in a repository gives
+ * is not enough: anybody's repository may say so.
+ */
+function isMeantFor(peer: Peer, root: string, path: string, unique: string): boolean {
+  const text = ignore(["ENOENT"], () => readSmall(path));
+  const folder = text === undefined ? undefined : parse(text, unique).waitsFor;
+  return folder === undefined ? peer.named !== "repository" : [peer.cwd, root].map(oneLine).includes(folder);
 }
 
 const unlink = (path: string) => ignore(["ENOENT"], () => unlinkSync(path));

@@ -13,6 +13,8 @@ export interface Address {
   name: string;
   id: string;
   host: string;
+  /** the name is what a file in the sender's repository says */
+  byRepository?: boolean;
 }
 
 export interface Draft {
@@ -28,6 +30,8 @@ export interface Draft {
   references?: string[];
   expires?: Date;
   hops?: number;
+  /** the folder of whose session it waits for, where nobody of that name is there yet */
+  waitsFor?: string | undefined;
   /** extra header fields, written first */
   extra?: Record<string, string>;
 }
@@ -45,6 +49,7 @@ export interface Message {
   references: string[];
   expires: Date | undefined;
   hops: number;
+  waitsFor?: string | undefined;
   body: string;
 }
 
@@ -136,6 +141,8 @@ export function compose(draft: Draft): string {
     ["X-Mesh-Priority", draft.priority ?? DEFAULT_PRIORITY[kind]],
     ["X-Mesh-Expires", draft.expires && rfc5322Date(draft.expires)],
     ["X-Mesh-Hops", draft.hops ? String(draft.hops) : undefined],
+    ["X-Mesh-Name-From", draft.from.byRepository ? "repository" : undefined],
+    ["X-Mesh-Waits-For", draft.waitsFor],
     ["MIME-Version", "1.0"],
     ["Content-Type", "text/plain; charset=utf-8"],
     ["Content-Transfer-Encoding", "8bit"],
@@ -208,10 +215,11 @@ export function parse(text: string, unique: string): Message {
   const field = (name: string) => oneLine(fields.get(name) ?? "") || undefined;
   const kind = oneOf(KINDS, field("x-mesh-kind")) ?? "task";
   const ids = (value: string | undefined) => value?.match(/<[^<>\s]+>/g) ?? [];
+  const from = parseAddress(field("from") ?? "");
   const trimmed = body.endsWith("\n") ? body.slice(0, -1) : body;
   return {
     id: ids(field("message-id"))[0] ?? messageIdOf(unique),
-    from: parseAddress(field("from") ?? ""),
+    from: from && field("x-mesh-name-from") === "repository" ? { ...from, byRepository: true } : from,
     to: field("to") ?? "",
     kind,
     priority: oneOf(PRIORITIES, field("x-mesh-priority")) ?? DEFAULT_PRIORITY[kind],
@@ -221,6 +229,7 @@ export function parse(text: string, unique: string): Message {
     references: ids(field("references")),
     expires: dateOf(field("x-mesh-expires")),
     hops: Math.max(0, Number.parseInt(field("x-mesh-hops") ?? "0", 10) || 0),
+    waitsFor: field("x-mesh-waits-for"),
     body: trimmed,
   };
 }

@@ -7,12 +7,15 @@ import { ignore, succeeds } from "../errors.ts";
 import { namesIn, readJsonObject } from "./files.ts";
 import { FILE_MODE, mailbox, peerFile, peersDir, sessionLink, wokeFile } from "./home.ts";
 import { isSafeName } from "./maildir.ts";
-import { hostName, oneLine } from "./message.ts";
+import { hostName } from "./message.ts";
+import { cleanName } from "./name.ts";
 import { bootId, isRunning, startedAt } from "./process.ts";
 
 export interface Peer {
   id: string;
   name: string;
+  /** who gave it, where that is known: by what its name stands behind mail that waits for that name */
+  named?: "repository" | "user" | "folder";
   cwd: string;
   repo?: string;
   branch?: string;
@@ -47,13 +50,14 @@ export function readPeer(id: string): Peer | undefined {
   // The id may come from a letter's header or a link: it is not to be a path.
   const found = isSafeName(id) ? readJsonObject(peerFile(id)) : undefined;
   return found && isPeer(found) && found.id === id
-    ? { ...found, name: oneLine(found.name), previous_sessions: found.previous_sessions ?? [] }
+    ? { ...found, name: cleanName(found.name)?.name ?? "session", previous_sessions: found.previous_sessions ?? [] }
     : undefined;
 }
 
 function isPeer(value: Record<string, unknown>): value is Record<string, unknown> & Peer {
   const texts = ["id", "name", "cwd", "host", "boot", "pid_started", "started_at"];
   const optional = [
+    "named",
     "repo",
     "branch",
     "session_id",

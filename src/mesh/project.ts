@@ -10,7 +10,7 @@ import { oneLine } from "./message.ts";
 export interface Project {
   /** the folder that holds .git, else the working directory itself */
   root: string;
-  /** the main worktree of the repository: the same for all its worktrees */
+  /** the main worktree of the repository: the same for all worktrees that it knows of */
   repo: string | undefined;
   branch: string | undefined;
   /** from .claudemesh.json or .claude-mesh.json in the root */
@@ -30,22 +30,35 @@ export function projectOf(cwd: string): Project {
     if (root || dir === dirname(dir)) break;
   }
   const top = root ?? folder;
-  const git = root && gitDirs(root);
+  const git = root === undefined ? undefined : gitDirs(root);
   const head = git && read(join(git.dir, "HEAD"));
+  const common = git?.common ?? "";
   return {
     root: top,
-    repo: git && (basename(git.common) === ".git" ? dirname(git.common) : git.common),
+    repo: basename(common) === ".git" ? dirname(common) : common || root,
     branch: head && oneLine(head.startsWith("ref: refs/heads/") ? head.slice(16, 272) : head.slice(0, 12)),
     name: nameIn(join(top, ".claudemesh.json")) ?? nameIn(join(top, ".claude-mesh.json")),
   };
 }
 
-/** The git directory of a worktree and the one all worktrees share (gitrepository-layout(5)). */
-function gitDirs(root: string): { dir: string; common: string } {
-  const pointer = /^gitdir: (.+)$/.exec(read(join(root, ".git")) ?? "")?.[1];
-  const dir = pointer ? resolve(root, pointer) : join(root, ".git");
+/**
+ * The git directory of a worktree and the one all worktrees share (gitrepository-layout(5)). A folder that only says
+ * that it is another repository's, which that one does not know of, shares none: anybody can pack such a folder.
+ */
+function gitDirs(root: string): { dir: string; common: string | undefined } {
+  const own = join(root, ".git");
+  const pointer = /^gitdir: (.+)$/.exec(read(own) ?? "")?.[1];
+  if (!pointer) return { dir: own, common: own };
+  const dir = resolve(root, pointer);
   const common = read(join(dir, "commondir"));
-  return { dir, common: common ? resolve(dir, common) : dir };
+  const back = read(join(dir, "gitdir"));
+  return { dir, common: common && back && isSame(resolve(dir, back), own) ? resolve(dir, common) : undefined };
+}
+
+/** True if both paths are of one file, by whatever links. */
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((path) => ignore(ODD, () => statSync(path)));
+  return a !== undefined && a.ino === b?.ino && a.dev === b.dev;
 }
 
 function nameIn(file: string): string | undefined {

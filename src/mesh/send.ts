@@ -30,7 +30,8 @@ export interface Sent {
  */
 export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): Sent {
   openHome();
-  const text = compose({ ...draft, id: messageIdOf(unique), to });
+  const textFor = (waitsFor?: string) => compose({ ...draft, id: messageIdOf(unique), to, waitsFor });
+  const text = textFor();
   // The same words to two questions are two answers.
   const what = draft.inReplyTo ? `${draft.inReplyTo}\n${draft.body}` : draft.body;
   if (byModel !== undefined)
@@ -47,7 +48,7 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
     const box = mailbox(recipient.id);
     try {
       makeMailbox(box);
-      deliver(box, unique, text);
+      deliver(box, unique, recipient.folder === undefined ? text : textFor(recipient.folder));
       log("send", unique, draft.kind ?? "task", `from=${draft.from.id}`, `to=${recipient.id}`);
     } catch (error) {
       temporary &&= isTemporary(error);

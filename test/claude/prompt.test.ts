@@ -59,6 +59,15 @@ describe("a frame", () => {
     );
   });
 
+  it("says of a sender's name that its repository gave it, and is known again", () => {
+    const from = { name: "web", id: "a8d0m2kq", host: "laptop", byRepository: true };
+    const text = frame(letter("x", { from }), NOW);
+    expect(text.split("\n")[0]).toBe(
+      `claudemesh mail: task from web (a8d0m2kq, named by its repository), 60 s ago, id <${UNIQUE}@claudemesh>`,
+    );
+    expect([framedNames(text), isFramed(text)]).toEqual([[UNIQUE], true]);
+  });
+
   const last = (kind: Kind, fields: Partial<Message> = {}) =>
     frame(letter("x", { kind, ...fields }), NOW)
       .split("\n")

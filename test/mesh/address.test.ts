@@ -5,7 +5,7 @@ import { findPeer, resolveAddress } from "../../src/mesh/address.ts";
 import { hostName } from "../../src/mesh/message.ts";
 import type { Peer } from "../../src/mesh/peers.ts";
 import { bootId, startedAt } from "../../src/mesh/process.ts";
-import { sleeper, tempMesh, thrownBy } from "./temp-mesh.ts";
+import { sleeper, tempFolder, tempMesh, thrownBy } from "./temp-mesh.ts";
 
 const { pid: me } = process;
 
@@ -168,9 +168,10 @@ describe("several are meant by", () => {
     expect(thrownBy(() => resolveAddress("api,nobody")).message).toContain("'nobody'");
   });
 
-  it("a folder with a comma in its name is itself", () => {
-    mesh([...peers, { id: "9999000a", name: "api,tree" }]);
-    expect(ids("api,tree")).toEqual(["9999000a"]);
+  it("a folder with a comma in its name does not catch what is meant for several: it goes by a name without", () => {
+    mesh([...peers, { id: "9999000a", name: "api,tree", cwd: "/r/api,tree" }]);
+    expect(ids("api,tree")).toEqual(["bbbb0000", "cccc0000"]);
+    expect(ids("api-tree")).toEqual(["9999000a"]);
   });
 });
 
@@ -185,6 +186,21 @@ describe("besides", () => {
     expect(resolveAddress("you")).toEqual([{ id: "you", name: "you", host: hostName() }]);
   });
 
+  it.each(["you", "You", " YOU "])("%j is the human, whatever a session is called", (to) => {
+    mesh([{ id: "aaaa0000", name: "you", cwd: "/dev/you" }]);
+    expect(ids(to)).toEqual(["you"]);
+    expect(ids("session-you")).toEqual(["aaaa0000"]);
+  });
+
+  it("a name is found in whichever way its letters are composed, and in any case", () => {
+    mesh([
+      { id: "aaaa0000", name: "cafe\u0301", cwd: "/dev/x" },
+      { id: "bbbb0000", name: "b", cwd: "/dev/CAFÉ2".normalize("NFD") },
+    ]);
+    expect(["caf\u00e9", "CAFE\u0301", "café2"].flatMap((to) => ids(to))).toEqual(["aaaa0000", "aaaa0000", "bbbb0000"]);
+    expect(ids("É", { queue: true })).toEqual(ids("e\u0301", { queue: true }));
+  });
+
   it("a name with nobody there is an error, and with `queue` a place where mail waits", () => {
     mesh([{ id: "g0ne0000", name: "api", ...gone }]);
     expect(thrownBy(() => resolveAddress("API"))).toMatchObject({ code: "NO_SUCH_PEER" });
@@ -192,7 +208,47 @@ describe("besides", () => {
     expect(ids("api,web", { queue: true })).toEqual(["@api", "@web"]);
   });
 
-  it.each(["../../evil", "/etc", "a\0b", ".."])("the place for %j lies inside inbox/", (to) => {
+  it("a place under the name that a session there would have, and none where no session could have it", () => {
+    mesh([]);
+    expect(ids("@-everyone,(web)", { queue: true })).toEqual(["@session-everyone", "@web"]);
+    for (const to of ["..", "*#", "@", "\u200b"])
+      expect([to, thrownBy(() => resolveAddress(to, { queue: true })).code]).toEqual([to, "NO_SUCH_PEER"]);
+  });
+
+  describe("the folder that mail waits for under a name", () => {
+    const folder = (peers: Parameters<typeof mesh>[0], asking = {}) => {
+      mesh(peers.map((peer) => ({ ...gone, ...peer })));
+      return resolveAddress("api", { queue: true, ...asking })[0]?.folder;
+    };
+    it("is that in which a session of the name has been, by whatever it was so called", () => {
+      expect(folder([{ id: "aaaa0000", name: "api", cwd: "/dev/one" }])).toBe("/dev/one");
+      expect(folder([{ id: "aaaa0000", name: "x", cwd: "/dev/API" }])).toBe("/dev/API");
+      expect(folder([{ id: "aaaa0000", name: "api", named: "repository", cwd: "/dev/one" }])).toBe("/dev/one");
+    });
+
+    it("is not known where none has been, or several in different folders", () => {
+      expect(folder([{ id: "aaaa0000", name: "web" }])).toBeUndefined();
+      const two = [
+        { id: "aaaa0000", name: "api", cwd: "/dev/one" },
+        { id: "bbbb0000", name: "api", cwd: "/dev/two" },
+      ];
+      expect(folder(two)).toBeUndefined();
+      expect(folder([...two.slice(0, 1), { id: "cccc0000", name: "api", cwd: "/dev/one" }])).toBe("/dev/one");
+    });
+
+    it("is not that of a session which only its repository called so, where another was of that name", () => {
+      const squatter = { id: "aaaa0000", name: "api", named: "repository" as const, cwd: "/evil" };
+      expect(folder([squatter, { id: "bbbb0000", name: "api", named: "folder", cwd: "/dev/api" }])).toBe("/dev/api");
+    });
+
+    it("is the sender's own, where its repository gives that name", () => {
+      const cwd = tempFolder();
+      writeFileSync(join(cwd, ".claudemesh.json"), '{"name":"API"}');
+      expect(folder([{ id: "aaaa0000", name: "api", cwd: "/dev/one" }], { from: { cwd } })).toBe(cwd);
+    });
+  });
+
+  it.each(["../../evil", "/etc", "a\0b"])("the place for %j lies inside inbox/", (to) => {
     const home = tempMesh();
     const [place] = ids(to, { queue: true });
     expect(place).toMatch(/^@[^/\0]+$/);

@@ -367,7 +367,14 @@ describe("what is composed is what is parsed", () => {
     fc.assert(
       fc.property(
         fc.record({
-          from: address,
+          from: fc.oneof(
+            address,
+            address.map((one) => ({ ...one, byRepository: true })),
+          ),
+          waitsFor: fc.option(
+            visible.filter((s) => s !== ""),
+            { nil: undefined },
+          ),
           subject: visible.filter((s) => s !== ""),
           kind: fc.constantFrom(...KINDS),
           priority: fc.constantFrom("now" as const, "next" as const, "low" as const),

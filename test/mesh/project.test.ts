@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { projectOf } from "../../src/mesh/project.ts";
@@ -64,6 +64,29 @@ describe("in a repository", () => {
     const found = projectOf(join(outer, "sub"));
     expect(found).toMatchObject({ root: join(outer, "sub"), branch: "main" });
     expect(found.repo).not.toBe(outer);
+  });
+
+  it("a folder that says it is a worktree of a repository which does not know of it is of none but its own", () => {
+    const repo = repository();
+    const tree = join(tempFolder(), "tree");
+    git(repo, "worktree", "add", "-b", "side", tree);
+    const forged = tempFolder();
+    for (const text of [`gitdir: ${repo}/.git\n`, `gitdir: ${repo}/.git/worktrees/tree\n`]) {
+      writeFileSync(join(forged, ".git"), text);
+      expect([text, projectOf(forged).repo]).toEqual([text, forged]);
+    }
+    const folder = join(tempFolder(), "evil");
+    mkdirSync(join(folder, ".git"), { recursive: true });
+    writeFileSync(join(folder, ".git/commondir"), `${repo}/.git\n`);
+    expect(projectOf(folder).repo).toBe(folder);
+  });
+
+  it("a worktree that is reached through a link is the repository's all the same", () => {
+    const repo = repository();
+    const [tree, link] = [join(tempFolder(), "tree"), join(tempFolder(), "link")];
+    git(repo, "worktree", "add", "-b", "side", tree);
+    symlinkSync(tree, link);
+    expect(projectOf(link).repo).toBe(repo);
   });
 
   it("the name is read in the root, not in the folder one stands in", () => {

@@ -11,7 +11,10 @@ describe.each(versions)("mail sent with --queue, before any session of %s", (ver
     expect((await verb("send", "api", "to nobody")).code).toBe(1);
     const first = await send("api", "the first that waits", "--queue");
     const second = await send("api", "the second that waits", "--queue");
-    expect(first.to[0]).toMatchObject({ state: "queued", recipient: "nobody yet, waits for a session named api" });
+    expect(first.to[0]).toMatchObject({
+      state: "queued",
+      recipient: "nobody yet, waits for a session named api by its folder, --name or /rename",
+    });
     expect(await receipt(first.message_id)).toMatchObject({
       state: "queued",
       path: expect.stringContaining("/inbox/@api/new/"),
