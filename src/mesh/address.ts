@@ -83,8 +83,14 @@ export function resolveAddress(to: string, asking: Asking = {}): Recipient[] {
     return [recipient(findPeer(wanted, asking))];
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== "NO_SUCH_PEER") throw error;
-    const name = asking.queue ? cleanName(wanted)?.name : undefined;
-    if (name === undefined) throw error;
+    if (!asking.queue) throw error;
+    const name = cleanName(wanted)?.name;
+    if (name === undefined)
+      throw new MeshError(
+        "NO_SUCH_PEER",
+        `can't queue for '${wanted}': no session can have that name`,
+        "use the name or the folder of the session to come",
+      );
     const folder = folderOf(name, asking);
     return [{ id: queueId(name), name, host: hostName(), ...(folder ? { folder } : {}) }];
   }

@@ -1,5 +1,6 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { TOOL_PREFIX } from "../../src/claude/prompt.ts";
 import { FREE, TRANSCRIPT, verdictOn } from "../../src/claude/rights.ts";
@@ -9,7 +10,7 @@ import type { Peer } from "../../src/mesh/peers.ts";
 import { bootId, startedAt } from "../../src/mesh/process.ts";
 import { tempMesh } from "../mesh/temp-mesh.ts";
 import { tempHome } from "../temp-home.ts";
-import { type Ended, pluginFolder, type StandIn, standIn, stubNode } from "./stand-in.ts";
+import { type Ended, finish, hookCommand, pluginFolder, type StandIn, standIn, stubNode } from "./stand-in.ts";
 
 const silent = { code: 0, stdout: "", stderr: "" };
 const names = TOOLS.map(({ name }) => name);
@@ -82,6 +83,14 @@ describe("our auto-allow", () => {
     expect(started()).toBe(true);
   });
 
+  it("is not widened by our slash commands, which a model may start, too", () => {
+    const folder = join(pluginFolder, "commands");
+    const texts = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
+    const lifted = texts.flatMap((text) => /^allowed-tools: (.*)$/m.exec(text)?.[1]?.split(", ") ?? []);
+    expect(lifted).toContain(own("list_instances"));
+    for (const tool of ["send_message", ...TRANSCRIPT]) expect(lifted).not.toContain(own(tool));
+  });
+
   it("says nothing of any other tool, whatever the matcher lets through", async () => {
     const api = await standIn(tempHome());
     for (const name of HOSTILE) expect([name, await of(api, name)]).toEqual([name, "nothing"]);
@@ -126,6 +135,20 @@ describe("our auto-allow", () => {
     expect(await of(api, own("send_message"), { body: "x", to: "api" })).toBe("allow");
     const call = { tool_input: {}, tool_name: own("whoami"), hook_event_name: "PreToolUse" };
     expect(decision(await api.node("PreToolUse", JSON.stringify(call, null, 2)))).toBe("allow");
+  });
+
+  it("holds where the call comes in pieces, or says nothing of the effort", async () => {
+    const home = tempHome();
+    const api = await standIn(home);
+    expect(await of(api, own("whoami"), {}, { effort: undefined })).toBe("allow");
+    const sh = home.start("/bin/sh", ["-c", hookCommand("PreToolUse")], { env: api.env, cwd: api.cwd });
+    const call = { session_id: api.sessionId, hook_event_name: "PreToolUse", tool_name: own("whoami"), tool_input: {} };
+    const text = JSON.stringify({ ...call, tool_use_id: "toolu_1" });
+    sh.stdin?.write(text.slice(0, 90));
+    // Time enough for it to have read the first piece by itself.
+    await pause(200);
+    const ended = await finish(sh, text.slice(90));
+    expect(JSON.parse(ended.stdout).hookSpecificOutput.permissionDecision).toBe("allow");
   });
 
   it("needs no program: with nothing on PATH it allows a plain call and leaves all else to the client", async () => {

@@ -37,6 +37,17 @@ it("one letter to several: the same Message-ID in each mailbox, all named in To"
   expect(texts[0]).toContain("To: the api <api@laptop>, the db <db@laptop>, the you <you@laptop>\n");
 });
 
+it("one letter to several that wait for a name: each says the folder that is meant, if one is", () => {
+  const home = tempMesh();
+  const both = order(["@api", "@db"], { body: "words" });
+  const sent = send({ ...both, to: both.to.map((r) => (r.id === "@api" ? { ...r, folder: "/dev/a b" } : r)) });
+  const folders = ["@api", "@db"].map((id) => {
+    const text = readFileSync(join(home, "inbox", id, "new", sent.unique), "utf8");
+    return parse(text, "").waitsFor;
+  });
+  expect(folders).toEqual(["/dev/a b", undefined]);
+});
+
 it("letters of one sender to one recipient lie in the order they were sent", () => {
   const home = tempMesh();
   const sent = Array.from({ length: 50 }, () => send(order(["api"])).unique);
