@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { everyVersion } from "../real/client.ts";
 import { toolResults } from "../real/shown.ts";
-import { type Actor, call, stage } from "./stage.ts";
+import { type Actor, call, type Sent, stage } from "./stage.ts";
 
 const stub = fileURLToPath(new URL("../real/mcp-stub.mjs", import.meta.url));
 const server = (...tools: string[]) => ({ type: "stdio", command: process.execPath, args: [stub, ...tools], env: {} });
@@ -49,5 +49,29 @@ describe.each(everyVersion)("a session of %s", (version) => {
     expect(await outcome(ours("get_turn"), { id: "api", turn_index: -1 })).toContain("No such tool available");
     expect(await outcome(ours("read_history"), { id: "api" })).toContain("No such tool available");
     expect(api.outside).toEqual([]);
+  });
+
+  it("keeps its mail from its subagent, which may only look", async () => {
+    const settings = { permissions: { defaultMode: "default", allow: ["Task", "Agent"] } };
+    const { session, api, send, receipt } = await stage(version, "supervised", { settings });
+    const mate = await session("api");
+    const looks = [{}, { drain: false }].map((input) => ({ tools: [call("read_inbox", input)] }));
+    let sent: Promise<Sent> | undefined;
+    api.answer(async (request) => {
+      if (!request.agent) return undefined;
+      // While the turn runs nothing else takes a note.
+      sent ??= send("api", "a note for the session alone", "--note");
+      await sent;
+      return looks.shift();
+    }, mate.id());
+    const input = { description: "sub work", prompt: "work below", subagent_type: "general-purpose" };
+    await mate.prompt(`[[tool:${JSON.stringify({ name: "Agent", input })}]] [[say:the helper is done]]`);
+    const below = () => api.turns().filter(({ agent }) => agent);
+    await mate.waitFor(() => below().length >= 3, "the subagent to have looked twice");
+    const [, denied, looked] = below().map((turn) => toolResults(turn).at(-1));
+    expect(denied).toContain('{"drain":false} to look without taking');
+    expect(looked).toContain("a note for the session alone");
+    expect((await receipt((await sent)?.message_id ?? "")).state).toBe("queued");
+    await mate.waitStatus("idle", 30_000);
   });
 });
