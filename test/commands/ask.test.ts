@@ -380,7 +380,7 @@ describe("mail for a name with nobody there", () => {
     expect([...a.room("new"), ...b.room("new")]).toEqual([]);
   });
 
-  it.each(["..", "../../outside", "a/b", ".hidden"])("%j as a name stays inside the mesh", async (name) => {
+  it.each(["../../outside", "a/b", ".hidden"])("%j as a name stays inside the mesh", async (name) => {
     const home = tempHome();
     await home.run(["send", "--queue", name, "hi"]);
     expect(readdirSync(home.home)).toEqual([".claudemesh"]);
