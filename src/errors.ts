@@ -10,7 +10,6 @@ export type ErrorCode =
   | "EMPTY_BODY"
   | "TOO_LARGE"
   | "BAD_HOME"
-  | "BAD_CONFIG"
   | "BAD_SETTINGS"
   | "BAD_PATTERN"
   | "NO_CLAUDE"

@@ -9,11 +9,13 @@ import { claudeDir } from "../claude/session.ts";
 import type { Type } from "../claude/typing-bell.ts";
 import { MeshError } from "../errors.ts";
 import { safeConfig } from "../mesh/config.ts";
+import { readConfig } from "../mesh/config-file.ts";
 import { removeEmpty } from "../mesh/files.ts";
 import { openHome } from "../mesh/home.ts";
 import { leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { listPeers, type Peer, readPeer } from "../mesh/peers.ts";
+import { say } from "../print.ts";
 import { findProgram } from "../terminal/pty.ts";
 
 /** Runs claude with these arguments; the exit status is claude's. Throws MeshError NO_CLAUDE, NO_PTY or BAD_HOME. */
@@ -27,6 +29,8 @@ export async function run(args: string[]): Promise<void> {
       "install Claude Code (npm install -g @anthropic-ai/claude-code), or set CLAUDEMESH_CLAUDE_BIN to its path",
     );
   openHome();
+  // While the terminal is still ours.
+  for (const problem of readConfig().problems) say(problem);
   const program: Program = {
     file,
     args: [`--plugin-dir=${pluginFolder()}`, ...badgeArguments(args), ...args],

@@ -3,17 +3,20 @@
 import { linkState, scopeOf } from "../claude/plugin.ts";
 import { rowsOf, table } from "../claude/roster.ts";
 import { ownPeer } from "../claude/session.ts";
-import { readConfig } from "../mesh/config.ts";
+import { readConfig } from "../mesh/config-file.ts";
 import { namesIn } from "../mesh/files.ts";
 import { checkHome, deadBox, inboxRoot, mailbox, meshHome } from "../mesh/home.ts";
 import { listNew } from "../mesh/maildir.ts";
 import { isAlive, readPeers } from "../mesh/peers.ts";
 import { print } from "../print.ts";
 
-/** Prints home, install, sessions and mail; `--json`: one object. Throws MeshError BAD_HOME or BAD_CONFIG. */
+/** Prints home, install, sessions and mail; `--json`: one object. Exit 1 if config.json is wrong. Throws MeshError BAD_HOME. */
 export async function run(_args: string[], options: Record<string, unknown>): Promise<void> {
   checkHome(meshHome());
-  const { bells } = readConfig();
+  const {
+    config: { bells },
+    problems,
+  } = readConfig();
   const { peers, broken } = readPeers();
   const sessions = rowsOf(peers.filter((p) => isAlive(p)));
   const waiting = namesIn(inboxRoot())
@@ -24,6 +27,7 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
   const lines = [
     `home       ${meshHome()}`,
     `installed  ${installed ? "yes: plain `claude` takes part" : "no: only sessions started with `claudemesh` take part"}`,
+    ...problems.map((problem) => `config     ${problem}`),
     `bells      ${bells.join(", ") || "none"}`,
     `sessions   ${sessions.length || "none"}`,
     ...(sessions.length
@@ -35,5 +39,10 @@ export async function run(_args: string[], options: Record<string, unknown>): Pr
     ...(dead ? [`dead       ${dead} that nobody will read: ls ${deadBox()}/new`] : []),
     ...broken.map((file) => `broken     ${file}: no peer file; remove it when you have looked at it`),
   ];
-  await print(options, { home: meshHome(), installed, bells, sessions, waiting, dead, broken }, lines.join("\n"));
+  await print(
+    options,
+    { home: meshHome(), installed, config: problems, bells, sessions, waiting, dead, broken },
+    lines.join("\n"),
+  );
+  if (problems.length) process.exitCode = 1;
 }

@@ -3,9 +3,9 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ignore, MeshError } from "../errors.ts";
-import { readConfig } from "./config.ts";
+import { readConfig } from "./config-file.ts";
 import { createFile, namesIn } from "./files.ts";
-import { addressBook, checkHome, deadBox, inboxRoot, logFile, meshHome, sessionsDir } from "./home.ts";
+import { addressBook, checkHome, configFile, deadBox, inboxRoot, logFile, meshHome, sessionsDir } from "./home.ts";
 import { listNew } from "./maildir.ts";
 import { readPeers } from "./peers.ts";
 
@@ -87,18 +87,16 @@ function checkModes(home: string): Check {
 }
 
 function checkConfig(): Check {
-  try {
-    const { bells, inject } = readConfig();
-    if (!bells.includes("hooks"))
-      return wrong(
-        "config",
-        `config.json leaves out the bell "hooks"`,
-        `add "hooks" to "bells": a busy session gets its mail by them`,
-      );
-    return fine("config", `bells ${bells.join(", ")}; inject ${inject}`);
-  } catch (error) {
-    return wrong("config", (error as Error).message, (error instanceof MeshError && error.hint) || "mend it");
-  }
+  const { config, problems } = readConfig();
+  if (problems.length)
+    return wrong("config", problems.join("\n      "), `correct it, or remove what is wrong: ${configFile()}`);
+  if (!config.bells.includes("hooks"))
+    return wrong(
+      "config",
+      `config.json leaves out the bell "hooks"`,
+      `add "hooks" to "bells": a busy session gets its mail by them`,
+    );
+  return fine("config", `bells ${config.bells.join(", ")}; inject ${config.inject}`);
 }
 
 function checkPeers(): Check {

@@ -2,7 +2,7 @@
 
 import { appendFileSync, renameSync, statSync } from "node:fs";
 import { ignore } from "../errors.ts";
-import { LEAST_BYTES, safeConfig } from "./config.ts";
+import { LEAST_BYTES, readConfig } from "./config-file.ts";
 import { FILE_MODE, logFile } from "./home.ts";
 import { oneLine } from "./message.ts";
 
@@ -12,7 +12,8 @@ export function log(event: string, ...words: (string | number | undefined)[]): v
   try {
     const file = logFile();
     const size = ignore(["ENOENT"], () => statSync(file).size) ?? 0;
-    if (size > LEAST_BYTES && size > safeConfig().log_bytes) ignore(["ENOENT"], () => renameSync(file, `${file}.1`));
+    if (size > LEAST_BYTES && size > readConfig().config.log_bytes)
+      ignore(["ENOENT"], () => renameSync(file, `${file}.1`));
     appendFileSync(file, `${oneLine(line).slice(0, 2000)}\n`, { mode: FILE_MODE });
   } catch {
     // The log is a comfort, not a fact anything rests on.

@@ -50,7 +50,7 @@ function canRun(file: string): boolean {
   );
 }
 
-/** True unless config.json says `"notify": false`. */
+/** True unless config.json says `"notify": false`, or what it says of that can't be read. */
 export const mayNotify = (): boolean => safeConfig().notify;
 
 /** True for the first who asks: it is the one to tell the human of this letter. */

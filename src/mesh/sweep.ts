@@ -3,7 +3,7 @@
 import { lstatSync, readlinkSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
-import { type Config, readConfig } from "./config.ts";
+import { type Config, safeConfig } from "./config.ts";
 import { exhume } from "./dead.ts";
 import { namesIn } from "./files.ts";
 import { tellHeld } from "./held.ts";
@@ -74,10 +74,10 @@ export function sweepMailbox(id: string, config: Config, now: number = Date.now(
 
 /**
  * One sweep over everything: each mailbox, dead/, and peers that are gone past their term with nothing unread.
- * `now` in ms. Throws MeshError BAD_CONFIG or TRY_AGAIN.
+ * `now` in ms. Throws MeshError TRY_AGAIN.
  */
 export async function sweep(now: number = Date.now()): Promise<void> {
-  const config = readConfig();
+  const config = safeConfig();
   takeOutTrash();
   for (const dir of [meshHome(), peersDir(), addressBook(), sessionsDir()])
     removeOlder(dir, TMP_AGE, now, (name) => /^\..*\.tmp$/.test(name));

@@ -172,7 +172,8 @@ describe("the fastest bell", () => {
     config([]);
     expect(bellOf(peerOf(id))).toBeUndefined();
     writeFileSync(home.path(".claudemesh", "config.json"), "{");
-    expect(bellOf(peerOf(id))).toBe("inbox");
+    expect(bellOf(peerOf(id))).toBe("hooks");
+    config(["watcher", "hooks"]);
     api.says("idle", { version: "2.1.80" });
     expect(bellOf(peerOf(id))).toBe("hooks");
   });

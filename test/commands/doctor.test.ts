@@ -87,6 +87,12 @@ describe("finds", () => {
       /"inject" must be/,
     ],
     [
+      "a key in the config that does not exist",
+      (h) => writeFileSync(h.path(".claudemesh", "config.json"), '{"notfy": false}', { mode: 0o600 }),
+      "config",
+      /no key "notfy", perhaps "notify"/,
+    ],
+    [
       "hooks left out in the config",
       (h) => writeFileSync(h.path(".claudemesh", "config.json"), '{"bells": ["watcher"]}', { mode: 0o600 }),
       "config",

@@ -111,7 +111,9 @@ describe("a notice", () => {
     ['{"notify": false}', false],
     ['{"notify": true}', true],
     ["{}", true],
-    ["{ not JSON", true],
+    ["{ not JSON", false],
+    ['{"notify": "no"}', false],
+    ['{"notfy": false}', false],
   ])("with the config %s: %s", (text, wanted) => {
     const home = tempMesh();
     environment(desktop().env);

@@ -255,11 +255,38 @@ it("a sweep of a mesh that is not there makes none and says nothing", async () =
   expect(existsSync(home)).toBe(false);
 });
 
-it("a config.json that is wrong is said, and nothing is swept by guess", async () => {
-  const home = tempMesh();
-  const api = box(home, "api");
-  const unique = shown(api, "S");
-  config(home, { keep_seen_days: "never" });
-  await expect(sweep(later(15 * DAY))).rejects.toMatchObject({ code: "BAD_CONFIG" });
-  expect(readdirSync(join(api, "cur"))).toEqual([`${unique}:2,S`]);
+describe("a config.json that is wrong", () => {
+  it("has what it is wrong about kept, and the rest swept as it says", async () => {
+    const home = tempMesh();
+    const api = box(home, "api");
+    const unique = shown(api, "S");
+    const unseen = letter(api);
+    config(home, { keep_seen_days: "never", keep_unseen_days: 2 });
+    await sweep();
+    await sweep(later(3 * DAY));
+    await sweep(later(20 * DAY));
+    expect(readdirSync(join(api, "cur"))).toEqual([`${unique}:2,S`]);
+    expect(listNew(api)).toEqual([]);
+    expect(findDead(unseen)?.reason).toContain("2 days");
+    await sweep(later(800 * DAY));
+    expect(findDead(unseen)).toBeUndefined();
+  });
+
+  it.each(["", '{"keep_seen_days": 1,}', "[]"])(
+    "as a whole (%j) has nothing deleted, and nothing unread expired",
+    async (text) => {
+      const home = tempMesh();
+      const api = box(home, "api");
+      const unseen = letter(api);
+      const seen = shown(api, "S");
+      bury(newPath(api, letter(api)), "dead-one", "refused: no");
+      const gone = await gonePeer(500);
+      writeFileSync(join(home, "config.json"), text);
+      for (const days of [0, 20, 5000]) await sweep(later(days * DAY));
+      expect(readdirSync(join(api, "cur"))).toEqual([`${seen}:2,S`]);
+      expect(listNew(api)).toEqual([unseen]);
+      expect(findDead("dead-one")).toBeDefined();
+      expect(listPeers().map((p) => p.id)).toContain(gone.id);
+    },
+  );
 });

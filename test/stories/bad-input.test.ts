@@ -14,6 +14,7 @@ import {
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
+import { openPty } from "../../src/terminal/pty.ts";
 import { finish, type StandIn, standIn } from "../claude/stand-in.ts";
 import { box, letter } from "../mesh/temp-mesh.ts";
 import { cli, type Finished, type RunOptions, type TempHome, tempHome } from "../temp-home.ts";
@@ -288,21 +289,57 @@ describe("a file of ours that somebody spoilt", () => {
     ['{"inject":"always"}', '"inject"'],
     ['{"keep_seen_days":-1}', '"keep_seen_days"'],
     ['{"notify":"yes"}', '"notify"'],
-  ])("config.json holding %s: status names the key, and mail still flows", async (text, word) => {
+    ['{"notfy":false}', 'no key "notfy", perhaps "notify"'],
+    ['{"colour":"blue"}', 'no key "colour"'],
+  ])("config.json holding %s: status names the key and prints the rest, and mail still flows", async (text, word) => {
     const home = tempHome();
     const api = await standIn(home);
     const file = home.path(".claudemesh", "config.json");
     writeFileSync(file, text);
-    const { code, message } = await complaint(home, ["status"], 1);
-    expect(code).toBe("BAD_CONFIG");
-    expect(message).toContain(file);
-    expect(message).toContain(word);
+    const status = await home.run(["status"]);
+    expect(status).toMatchObject({ code: 1, stderr: "" });
+    const said = /^config +(.*)$/m.exec(status.stdout)?.[1] ?? "";
+    expect(said).toContain(file);
+    expect(said).toContain(word);
+    expect(status.stdout).toMatch(/^sessions +1$/m);
+    expect(JSON.parse((await home.run(["status", "--json"])).stdout)).toMatchObject({ config: [said] });
     for (const verb of [["list"], ["send", "--note", "api", "hi"], ["inbox"]])
       expect(await home.run(verb), verb[0]).toMatchObject({ code: 0 });
     expect((await api.hook("UserPromptSubmit")).json?.systemMessage).toBe("✉ you: hi");
     expect(readFileSync(file, "utf8")).toBe(text);
   });
 });
+
+it.each([true, false])(
+  "config.json that is wrong: claudemesh says so once, before claude says anything (terminal: %s)",
+  async (isTerminal) => {
+    const home = tempHome();
+    mkdirSync(home.path(".claudemesh"), { mode: 0o700 });
+    writeFileSync(home.path(".claudemesh", "config.json"), '{"injct":"never","notify":1}');
+    writeFileSync(home.path("claude"), "#!/bin/sh\necho claude began\n", { mode: 0o755 });
+    const env = { CLAUDEMESH_CLAUDE_BIN: home.path("claude") };
+    let output = "";
+    if (isTerminal) {
+      const program = { file: process.execPath, args: [cli], env: { ...home.env, ...env }, cwd: home.home };
+      const pty = await openPty(program, { cols: 400, rows: 30 });
+      pty.onData((chunk) => {
+        output += chunk.toString();
+      });
+      await new Promise<void>((resolve) => pty.onExit(() => resolve()));
+    } else {
+      const { stdout, stderr } = await home.run([], { env });
+      output = stderr + stdout;
+    }
+    const lines = output.split(/\r?\n/).filter(Boolean);
+    expect(lines).toMatchObject([
+      expect.stringMatching(
+        /^claudemesh: can't use .*config\.json: "notify" must be true or false; .*nobody is notified$/,
+      ),
+      expect.stringMatching(/^claudemesh: can't use .*config\.json: .*perhaps "inject" is meant; .*nothing is typed$/),
+      "claude began",
+    ]);
+  },
+);
 
 describe("a program or a place that is not there", () => {
   it.each([
