@@ -2,6 +2,7 @@
 // file, ring for mail, look for evidence of what was handed over. A watcher for each, and a slow look every 10 s.
 
 import { join } from "node:path";
+import { clocks } from "../mesh/clock.ts";
 import { safeConfig } from "../mesh/config.ts";
 import { mailbox } from "../mesh/home.ts";
 import { noticeDeaths, publish, updatePeer } from "../mesh/join.ts";
@@ -23,22 +24,22 @@ const SWEEP = 3_600_000;
 /** Calls `look` when the peer's mailbox or session file changes, beats, sweeps, and follows a /rename. */
 export async function attend(id: string, look: () => void): Promise<Watch> {
   const box = mailbox(id);
-  let swept = Date.now();
-  let kept = Date.now();
+  let swept = clocks.ticks();
+  let kept = clocks.files();
   const keepUp = async () => {
-    const now = Date.now();
+    const now = clocks.files();
     const before = kept;
     kept = now;
     const peer = readPeer(id);
     // Its own mail server does all this: one of the two is enough.
     if (peer && peer.mcp !== process.pid && hasMailServer(peer)) return;
-    if (now - before > 2 * BEAT) noteSleep(before, now);
+    if (Math.abs(now - before) > 2 * BEAT) noteSleep(before, now);
     beat(id);
     await noticeDeaths();
     publish();
     sweepMailbox(id, safeConfig());
-    if (Date.now() - swept > SWEEP) {
-      swept = Date.now();
+    if (clocks.ticks() - swept > SWEEP) {
+      swept = clocks.ticks();
       await sweep();
     }
   };

@@ -7,8 +7,8 @@ import { MeshError } from "../errors.ts";
 import { resolveAddress } from "../mesh/address.ts";
 import { mailbox, openHome } from "../mesh/home.ts";
 import { deliver, makeMailbox } from "../mesh/maildir.ts";
-import { MAX_BYTES, messageIdOf, parse, uniqueName } from "../mesh/message.ts";
-import { send } from "../mesh/send.ts";
+import { MAX_BYTES, messageIdOf, parse } from "../mesh/message.ts";
+import { letterNameFor, send } from "../mesh/send.ts";
 import { print } from "../print.ts";
 
 /** Delivers stdin; prints the message id. Throws MeshError EMPTY_BODY, TOO_LARGE or FAILED for what is no letter. */
@@ -29,7 +29,7 @@ export async function run([to = ""]: string[], options: Record<string, unknown>)
   if (bytes.includes(0))
     throw new MeshError("FAILED", "can't deliver: stdin is not text", "deliver the path of a file instead");
   const recipients = resolveAddress(to, { describe });
-  const unique = uniqueName();
+  const unique = letterNameFor(recipients);
   const message = parse(text, unique);
   if (message.body.trim() === "")
     throw new MeshError("EMPTY_BODY", "can't deliver: the message is empty", "give it on stdin");

@@ -8,11 +8,11 @@ import { mailbox, openHome } from "./home.ts";
 import { noticeDeaths } from "./join.ts";
 import { log } from "./log.ts";
 import { keepMailbox, listNew, locate, makeMailbox, ring } from "./maildir.ts";
-import { type Address, uniqueName } from "./message.ts";
+import type { Address } from "./message.ts";
 import { markSeen } from "./owed.ts";
 import { isAlive, readPeer } from "./peers.ts";
 import { type Letter, receiptIn, takeAnswer } from "./receive.ts";
-import { send } from "./send.ts";
+import { letterNameFor, send } from "./send.ts";
 import { watch } from "./watch.ts";
 
 export interface Asked {
@@ -51,7 +51,7 @@ export async function ask(
 ): Promise<Asked> {
   openHome();
   makeMailbox(mailbox(from.id));
-  const unique = uniqueName();
+  const unique = letterNameFor([to]);
   // Before it is sent: the answer may be there at once.
   startWaiting(from.id, unique);
   try {

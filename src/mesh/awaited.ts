@@ -4,6 +4,7 @@
 import { readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ignore } from "../errors.ts";
+import { fileTime } from "./clock.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 import { isSafeName } from "./maildir.ts";
 import { hostName } from "./message.ts";
@@ -35,7 +36,7 @@ export function isAwaited(id: string, question: string): boolean {
   const [, pid = "", host, boot, started = ""] = /^(\d+) (\S+) (\S+) ?(.*)$/.exec(text.trim()) ?? [];
   const isHere = host === hostName() && boot === bootId().replaceAll(" ", "_");
   const said = ignore(["ENOENT"], () => statSync(fileOf(id, question)).mtimeMs) ?? 0;
-  if (isHere ? isRunning(Number(pid), started || undefined) : Date.now() - said < BELIEVED) return true;
+  if (isHere ? isRunning(Number(pid), started || undefined) : fileTime() - said < BELIEVED) return true;
   stopWaiting(id, question);
   return false;
 }

@@ -99,14 +99,15 @@ export interface Reading {
 
 /** The configuration as it is on disk now. A missing file is all defaults; one that can't be read is all careful values. */
 export function readConfig(): Reading {
+  const file = configFile();
   let text: string | undefined;
   try {
-    text = readSmall(configFile());
+    text = readSmall(file);
     if (text === undefined) return unreadable("it is not a small regular file that you may read");
   } catch (error) {
     // A link that leads nowhere is somebody's configuration, on a disk that is away for example.
     if (errnoOf(error) !== "ENOENT") return unreadable(reasonOf(error));
-    if (lstatSync(configFile(), { throwIfNoEntry: false })) return unreadable("the link leads nowhere");
+    if (lstatSync(file, { throwIfNoEntry: false })) return unreadable("the link leads nowhere");
     return { config: DEFAULTS, problems: [] };
   }
   try {

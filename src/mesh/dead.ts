@@ -4,6 +4,7 @@
 import { existsSync, linkSync, lstatSync, readFileSync, renameSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
+import { fileTime, hasStood } from "./clock.ts";
 import { createFile, namesIn, syncDir } from "./files.ts";
 import { deadBox, isOwnFile, mailbox, makeDir, openHome } from "./home.ts";
 import { log } from "./log.ts";
@@ -84,14 +85,15 @@ function placeFor(claimed: string, name: string): string {
     : join(dirname(claimed), `.${name}.as-it-was`);
 }
 
-/** Puts back into new/ what one who died has left half buried, for longer than `olderThan` ms. */
-export function exhume(box: string, olderThan: number, now: number = Date.now()): void {
+/** Puts back into new/ what one who died has left half buried, for longer than `olderThan` ms; `now` as for `recover`. */
+export function exhume(box: string, olderThan: number, now?: number): void {
   for (const name of namesIn(burying(box))) {
     const from = join(burying(box), name);
     const since = ignore(["ENOENT"], () => lstatSync(from).ctimeMs);
     const to = join(box, "new", name);
     if (name.startsWith(".")) continue;
-    if (since === undefined || now - since < olderThan || existsSync(to)) continue;
+    if (since === undefined || (now ?? fileTime()) - since < olderThan || existsSync(to)) continue;
+    if (now === undefined && !hasStood(olderThan)) break;
     if (succeeds(["ENOENT"], () => renameSync(from, to))) log("exhumed", name);
   }
 }

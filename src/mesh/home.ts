@@ -39,6 +39,10 @@ export const logFile = () => join(meshHome(), "log");
 export const nodeLink = () => join(meshHome(), "node");
 /** Written by a process that found that this machine had slept: since when, and when it woke, in ms. */
 export const wokeFile = () => join(meshHome(), "woke");
+/** Written only to learn what time the file system says it is. */
+export const nowFile = () => join(meshHome(), "now");
+/** What each boot of each machine knows of its clocks. */
+export const clocksDir = () => join(meshHome(), "clocks");
 /** The process ids of the sessions, a line for each machine or container: the status line counts them without a fork. */
 export const badgeFile = () => join(meshHome(), "badge");
 

@@ -4,6 +4,7 @@
 import { mkdirSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
+import { look } from "./clock.ts";
 import { moveFile, namesIn, readSmall, replaceFile, replaceLink } from "./files.ts";
 import {
   addressBook,
@@ -48,6 +49,8 @@ export interface Arrival {
  */
 export async function joinMesh(arrival: Arrival): Promise<Peer> {
   openHome();
+  // From here on a clock that is set is known to have been.
+  look();
   return locked("peers", () => {
     const peers = listPeers();
     const started = startedAt(arrival.pid) ?? "";

@@ -18,9 +18,11 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
+import { clocks, hasStood } from "./clock.ts";
 import { createFile, namesIn, syncDir } from "./files.ts";
 import { FILE_MODE, makeDir } from "./home.ts";
 import { log } from "./log.ts";
+import { uniqueName } from "./message.ts";
 
 /** Flag sets a file in cur/ can have, in ASCII order as maildir(5) asks: Replied, Seen, Trashed (expired or refused). */
 const FLAG_SETS = ["", "S", "RS", "R", "T", "ST", "RST", "RT"] as const;
@@ -104,6 +106,27 @@ export function listNew(box: string): string[] {
   return names;
 }
 
+/**
+ * A unique name for a letter to these mailboxes that sorts after all that waits there, so that a sender's letters keep
+ * their order when its clock was set back between two of them, each sent by a process of its own.
+ */
+export function nextName(boxes: string[]): string {
+  // A mailbox that can't be read, or be there, is the delivery's to complain of.
+  const inRoom = (dir: string) => {
+    try {
+      return namesIn(dir);
+    } catch {
+      return [];
+    }
+  };
+  // What is on its way through the client, noted in posted/, may yet be put back.
+  let last = "";
+  for (const box of boxes)
+    for (const room of ["new", "posted"])
+      for (const name of inRoom(join(box, room))) if (name > last && isOurName(name)) last = name;
+  return uniqueName(last);
+}
+
 function readNew(box: string): string[] {
   const names = namesIn(join(box, "new"));
   return names.filter((name) => !name.startsWith(".")).sort();
@@ -184,19 +207,23 @@ const settled = new Map<string, number>();
 /**
  * Puts back what a collector that died left unseen in cur/ for longer than `olderThan` ms, but nothing that was handed to
  * the client: those who know the client decide about that. Reads all of cur/, unless nothing was unseen at the last look
- * and nothing has moved there since. Returns the unique names, oldest first.
+ * and nothing has moved there since. Without `now` it is by this machine's clock, and nothing is put back while that has
+ * not stood for `olderThan` ms: who collected before it was set has not said since that it still has the letter. Returns
+ * the unique names, oldest first.
  */
-export function recover(box: string, olderThan: number, now: number = Date.now()): string[] {
+export function recover(box: string, olderThan: number, now?: number): string[] {
   const dir = join(box, "cur");
   const mtime = ignore(["ENOENT", "ENOTDIR"], () => lstatSync(dir).mtimeMs);
   if (mtime === undefined || settled.get(box) === mtime) return [];
   const names = readdirSync(dir);
   if (!names.some((name) => name.endsWith(":2,"))) settled.set(box, mtime);
   const back: string[] = [];
+  const at = now ?? clocks.wall();
   for (const name of names.sort()) {
     if (!name.endsWith(":2,")) continue;
     const collected = ignore(["ENOENT"], () => lstatSync(join(dir, name)).mtimeMs);
-    if (collected === undefined || Math.abs(now - collected) < olderThan) continue;
+    if (collected === undefined || Math.abs(at - collected) < olderThan) continue;
+    if (now === undefined && !hasStood(olderThan)) break;
     const unique = name.slice(0, -3);
     if (existsSync(join(box, "handed", unique))) continue;
     if (putBack(box, unique)) back.push(unique);

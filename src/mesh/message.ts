@@ -72,12 +72,18 @@ export function hostName(): string {
 }
 
 let lastMicros = 0;
+/** A name further ahead than this, in ms, was not made by any clock: nothing is sorted after it. */
+const FURTHEST = 400 * 86_400_000;
+
 /**
- * A Maildir unique name, `<sec>.M<usec>P<pid>Q<n>.<host>` (maildir(5)). Names made by one process sort in the
- * order they were made, also when the clock steps back.
+ * A Maildir unique name, `<sec>.M<usec>P<pid>Q<n>.<host>` (maildir(5)), that sorts after `earlier`, another such name.
+ * Names made by one process sort in the order they were made. Both also when the clock steps back.
  */
-export function uniqueName(): string {
-  lastMicros = Math.max(lastMicros + 1, Date.now() * 1000);
+export function uniqueName(earlier = ""): string {
+  const now = Date.now();
+  const [, second, rest] = /^(\d+)\.M(\d{6})P/.exec(earlier) ?? [];
+  const before = Number(second) * 1000 < now + FURTHEST ? Number(second) * 1_000_000 + Number(rest) : 0;
+  lastMicros = Math.max(lastMicros + 1, now * 1000, before + 1);
   const usec = String(lastMicros % 1_000_000).padStart(6, "0");
   return `${Math.floor(lastMicros / 1_000_000)}.M${usec}P${process.pid}Q1.${hostName()}`;
 }

@@ -4,6 +4,7 @@
 import { lstatSync, readFileSync, readlinkSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
+import { clocks, fileTime, hasStood, touch } from "./clock.ts";
 import { namesIn, readJsonObject } from "./files.ts";
 import { FILE_MODE, mailbox, peerFile, peersDir, sessionLink, wokeFile } from "./home.ts";
 import { isSafeName } from "./maildir.ts";
@@ -99,23 +100,33 @@ export const listPeers = (): Peer[] => readPeers().peers;
 /** True if the peer's pid is one this process can look up: same machine, same boot, same PID namespace. */
 export const isLocal = (peer: Peer): boolean => peer.boot === bootId() && peer.host === hostName();
 
-/** True while the session runs; for one of another host or container, while it has beaten within LEASE. */
-export function isAlive(peer: Peer, now: number = Date.now()): boolean {
+/** How far ahead, in ms, of the file system a host's clock may be that stamps its beats by itself, as an older claudemesh does. */
+const AHEAD = 900_000;
+
+/**
+ * True while the session runs; for one of another host or container, while it has beaten within LEASE. Its beats and
+ * `now` (ms) are the file system's time: no host's own clock counts.
+ */
+export function isAlive(peer: Peer, now?: number): boolean {
   if (peer.left_at !== undefined) return false;
   if (isLocal(peer)) return isRunning(peer.pid, peer.pid_started);
   const beaten = ignore(["ENOENT"], () => statSync(join(mailbox(peer.id), "beat")).mtimeMs);
   if (beaten === undefined) return false;
-  return now - beaten < LEASE || isGraced(beaten, now);
+  const at = now ?? fileTime();
+  const age = at - beaten;
+  if ((age < LEASE && age > -AHEAD) || isGraced(beaten, at)) return true;
+  // A clock that was set a moment ago: whoever lives has not beaten since.
+  return now === undefined && !hasStood(LEASE);
 }
 
-/** After a sleep nobody has beaten for long: who was alive when it began gets a LEASE to beat again. */
+/** After a sleep, or when the clock was set, no beat fits: who was alive when it began gets a LEASE to beat again. */
 function isGraced(beaten: number, now: number): boolean {
   const text = ignore(["ENOENT"], () => readFileSync(wokeFile(), "utf8"));
   const [slept = 0, woke = 0] = (text ?? "").split(" ").map(Number);
-  return now - woke < LEASE && slept - beaten < LEASE;
+  return Math.abs(now - woke) < LEASE && slept - beaten < LEASE;
 }
 
-/** Notes that this machine has slept from `slept` to `woke`, in ms. */
+/** Notes that this machine has slept from `slept` to `woke`, in ms of the file system's time. */
 export function noteSleep(slept: number, woke: number): void {
   writeFileSync(wokeFile(), `${slept} ${woke}\n`, { mode: FILE_MODE });
 }
@@ -123,9 +134,10 @@ export function noteSleep(slept: number, woke: number): void {
 /** Says that the session is still there, to those who can't see its pid. */
 export function beat(id: string): void {
   const file = join(mailbox(id), "beat");
-  const now = new Date();
-  if (succeeds(["ENOENT"], () => utimesSync(file, now, now))) return;
-  ignore(["ENOENT"], () => writeFileSync(file, "", { mode: FILE_MODE }));
+  // A full disk may take no byte.
+  if (succeeds(["ENOENT", "ENOSPC", "EDQUOT"], () => touch(file))) return;
+  const now = new Date(clocks.files());
+  ignore(["ENOENT"], () => utimesSync(file, now, now));
 }
 
 /** The peer that is this process, whatever session it has open; undefined if it has not joined. */

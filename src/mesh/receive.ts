@@ -15,13 +15,14 @@ import { join } from "node:path";
 import { errnoOf, ignore, MeshError, succeeds } from "../errors.ts";
 import { waitWhile } from "../wait.ts";
 import { isAwaited } from "./awaited.ts";
+import { clocks, isOver } from "./clock.ts";
 import { bounce, bury, findDead } from "./dead.ts";
 import { namesIn } from "./files.ts";
 import { handedNames } from "./handed.ts";
 import { inboxRoot, isOwnFile, mailbox, makeDir } from "./home.ts";
 import { log } from "./log.ts";
 import { collect, curPath, isCollected, isOurName, isSafeName, listNew, locate, newPath } from "./maildir.ts";
-import { MAX_BYTES, type Message, messageIdOf, parse, uniqueName, uniqueNameOf } from "./message.ts";
+import { hostName, MAX_BYTES, type Message, messageIdOf, parse, uniqueName, uniqueNameOf } from "./message.ts";
 import { readPeer } from "./peers.ts";
 import { postedNames } from "./posted.ts";
 import { triesOf, whyHeld } from "./tried.ts";
@@ -112,13 +113,26 @@ function* waiting(id: string): Generator<Letter | "not yet"> {
     if (found === "gone") continue;
     if (found === "not yet") yield found;
     else if ("dead" in found) orLog(name, () => bury(newPath(box, name), name, found.dead, id));
-    else if (found.message.expires && found.message.expires.getTime() < Date.now()) {
+    else if (found.message.expires && endOf(box, name, found.message) < clocks.wall()) {
       const { message } = found;
+      // By this one clock. It is not shown, but only a second one lets it die.
+      if (!isOver(box, name, endOf(box, name, message), spanOf(message))) continue;
       const reason = `expired ${found.message.expires.toISOString()} unread`;
       orLog(name, () => expire(id, name, message, reason));
     } else if (found.message.inReplyTo && isAwaited(id, uniqueNameOf(found.message.inReplyTo))) continue;
     else yield { message: found.message, unique: name, path: curPath(box, name, "S") };
   }
+}
+
+/** For how long, in ms, a letter was to live when it was written, both ends by its sender's clock. */
+const spanOf = ({ expires, date }: Message) => (expires?.getTime() ?? 0) - (date?.getTime() ?? 0);
+
+/** When, in ms, a letter's own term ends. The clock of another host may be behind: its letter has its time here all the same. */
+function endOf(box: string, name: string, message: Message): number {
+  const end = message.expires?.getTime() ?? Number.POSITIVE_INFINITY;
+  if (!message.from || message.from.host === hostName()) return end;
+  const came = ignore(["ENOENT"], () => lstatSync(newPath(box, name)).birthtimeMs) ?? 0;
+  return Math.max(end, came + spanOf(message));
 }
 
 /** A burial that fails, on a full disk say, keeps nobody from the letters beside it. */

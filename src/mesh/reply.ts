@@ -6,12 +6,12 @@ import { isAwaited } from "./awaited.ts";
 import { checkHops } from "./brakes.ts";
 import { mailbox } from "./home.ts";
 import { collect, isSafeName, locate, mark } from "./maildir.ts";
-import { type Address, type Message, subjectOf, uniqueName, uniqueNameOf } from "./message.ts";
+import { type Address, type Message, subjectOf, uniqueNameOf } from "./message.ts";
 import { notifyOfLetter } from "./notify.ts";
 import { noteAnswer, settleAnswer } from "./owed.ts";
 import { readPeer } from "./peers.ts";
 import { type Letter, readLetter } from "./receive.ts";
-import { type Sent, send } from "./send.ts";
+import { letterNameFor, type Sent, send } from "./send.ts";
 import { forget } from "./tried.ts";
 
 /** The letter of this id in one's own mailbox, read or not. Throws MeshError NO_SUCH_MESSAGE. */
@@ -40,7 +40,7 @@ export function reply(from: Address, messageId: string, body: string, byModel: b
   const isAwaitedThere = isAwaited(to.id, uniqueNameOf(message.id));
   const isFirst = !(place?.at === "cur" && place.flags.includes("R"));
   const asks = message.kind === "question" || message.kind === "task";
-  const answer = uniqueName();
+  const answer = letterNameFor([to]);
   noteAnswer(from.id, unique, answer);
   const sent = send({
     unique: answer,

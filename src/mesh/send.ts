@@ -6,8 +6,8 @@ import type { Recipient } from "./address.ts";
 import { checkSend, countSend } from "./brakes.ts";
 import { mailbox, openHome } from "./home.ts";
 import { log } from "./log.ts";
-import { deliver, locate, makeMailbox } from "./maildir.ts";
-import { type Address, compose, type Draft, messageIdOf, uniqueName } from "./message.ts";
+import { deliver, locate, makeMailbox, nextName } from "./maildir.ts";
+import { type Address, compose, type Draft, messageIdOf } from "./message.ts";
 
 export type Order = Omit<Draft, "id" | "to" | "from"> & {
   from: Address;
@@ -28,7 +28,7 @@ export interface Sent {
  * Delivers one letter to every recipient, all under the same Message-ID.
  * Throws MeshError EMPTY_BODY, TOO_LARGE, REPEATED or TOO_FAST before anything is written; TRY_AGAIN or FAILED naming who did not get it.
  */
-export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): Sent {
+export function send({ to, unique = letterNameFor(to), byModel, ...draft }: Order): Sent {
   openHome();
   const textFor = (waitsFor?: string) => compose({ ...draft, id: messageIdOf(unique), to, waitsFor });
   const text = textFor();
@@ -68,6 +68,9 @@ export function send({ to, unique = uniqueName(), byModel, ...draft }: Order): S
     );
   return { unique, message_id: messageIdOf(unique), to };
 }
+
+/** A unique name for a letter to these recipients, for who must know it before it is sent. */
+export const letterNameFor = (to: Recipient[]): string => nextName(to.map(({ id }) => mailbox(id)));
 
 /** Waits until the letter has left new/ of every recipient, at most `ms`. */
 export async function settle({ unique, to }: Sent, ms: number): Promise<void> {

@@ -3,6 +3,7 @@
 import { lstatSync, readlinkSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { ignore, succeeds } from "../errors.ts";
+import { look, noteWaiting } from "./clock.ts";
 import { type Config, safeConfig } from "./config.ts";
 import { exhume } from "./dead.ts";
 import { namesIn } from "./files.ts";
@@ -21,8 +22,8 @@ import {
 import { publish } from "./join.ts";
 import { locked } from "./lock.ts";
 import { log } from "./log.ts";
-import { curPath, isSafeName, listUnseen, makeMailbox, newPath, recover } from "./maildir.ts";
-import { isAlive, listPeers } from "./peers.ts";
+import { curPath, isSafeName, listNew, listUnseen, makeMailbox, newPath, recover } from "./maildir.ts";
+import { isAlive, isLocal, listPeers } from "./peers.ts";
 import { isRunning } from "./process.ts";
 import { expire, peek } from "./receive.ts";
 
@@ -55,36 +56,54 @@ function removeOlder(dir: string, age: number, now: number, only: (name: string)
   return removed;
 }
 
-/** Sweeps one mailbox: what dead collectors left, expired mail, and mail past its term. */
-export function sweepMailbox(id: string, config: Config, now: number = Date.now()): void {
+/** Sweeps one mailbox: what dead collectors left, expired mail, and mail past its term. `now` as for `sweep`. */
+export function sweepMailbox(id: string, config: Config, now?: number): void {
   const box = mailbox(id);
   recover(box, ORPHANED, now);
   exhume(box, ORPHANED, now);
+  tellHeld(id, now);
+  endTerms(id, config, timesOf(now));
+}
+
+/** Both ages of things, by `now` alone if it is given. */
+const timesOf = (now?: number) => (now === undefined ? look() : { time: now, running: now });
+
+/** What has been in a mailbox for its term goes. */
+function endTerms(id: string, config: Config, { time: now, running }: { time: number; running: number }): void {
+  const box = mailbox(id);
   removeOlder(join(box, "tmp"), TMP_AGE, now);
   // While such a note lies there every prompt starts a node to look for the letter in it.
   removeOlder(join(box, "posted"), HOUR, now);
   for (const room of ["rung", "sent", "bounced", "awaited", "handed", "tried", "whole"])
     removeOlder(join(box, room), config.keep_unseen_days * DAY, now);
   removeOlder(join(box, "cur"), config.keep_seen_days * DAY, now, (name) => !name.endsWith(":2,"));
-  tellHeld(id, now);
-  for (const { unique, message } of peek(id).letters)
-    if (hereFor(join(box, "new", unique), now) >= config.keep_unseen_days * DAY)
+  const term = config.keep_unseen_days * DAY;
+  const { letters } = peek(id);
+  const since = noteWaiting(box, listNew(box), running);
+  for (const { unique, message } of letters)
+    if (running - (since.get(unique) ?? running) >= term && hereFor(join(box, "new", unique), now) >= term)
       expire(id, unique, message, `expired: unread for ${config.keep_unseen_days} days`);
 }
 
 /**
  * One sweep over everything: each mailbox, dead/, and peers that are gone past their term with nothing unread.
- * `now` in ms. Throws MeshError TRY_AGAIN.
+ * `now` in ms, as if every clock said so; without it, the time that the clocks vouch for together. Throws MeshError TRY_AGAIN.
  */
-export async function sweep(now: number = Date.now()): Promise<void> {
+export async function sweep(now?: number): Promise<void> {
   const config = safeConfig();
+  const times = timesOf(now);
   takeOutTrash();
   for (const dir of [meshHome(), peersDir(), addressBook(), sessionsDir()])
-    removeOlder(dir, TMP_AGE, now, (name) => /^\..*\.tmp$/.test(name));
-  for (const id of namesIn(inboxRoot())) sweepMailbox(id, config, now);
-  for (const room of ["tmp", "new", "cur"]) removeOlder(join(deadBox(), room), config.keep_dead_days * DAY, now);
+    removeOlder(dir, TMP_AGE, times.time, (name) => /^\..*\.tmp$/.test(name));
+  const peers = listPeers();
+  for (const id of namesIn(inboxRoot())) {
+    // What another host has collected is stamped by its clock: its own session sees to that.
+    if (peers.some((peer) => peer.id === id && !isLocal(peer) && isAlive(peer, now))) endTerms(id, config, times);
+    else sweepMailbox(id, config, now);
+  }
+  for (const room of ["tmp", "new", "cur"]) removeOlder(join(deadBox(), room), config.keep_dead_days * DAY, times.time);
   const done = (id: string, since: number | undefined) =>
-    since !== undefined && now - since >= config.keep_gone_days * DAY && !listUnseen(mailbox(id)).length;
+    since !== undefined && times.time - since >= config.keep_gone_days * DAY && !listUnseen(mailbox(id)).length;
   const stale = listPeers().filter((p) => !isAlive(p, now) && done(p.id, lastSeen(p.id, p.left_at)));
   if (!stale.length) return;
   await locked("peers", () => {

@@ -102,7 +102,8 @@ async function survives(calls: [string, Arguments][]): Promise<void> {
   const rooms = readdirSync(home.path(".claudemesh"));
   expect(
     rooms.filter(
-      (room) => !/^(peers|inbox|sessions|to|locks|dead|badge|log|config\.json|node|place|\S*beat)$/.test(room),
+      (room) =>
+        !/^(peers|inbox|sessions|to|locks|dead|badge|log|now|clocks|config\.json|node|place|\S*beat)$/.test(room),
     ),
   ).toEqual([]);
   expect((await home.run(["list", "--json"])).code).toBe(0);

@@ -55,6 +55,7 @@ describe("a mailbox", () => {
   it("unseen mail is kept 30 days and then goes to dead/ as expired", () => {
     const api = box(tempMesh(), "api");
     const unique = letter(api);
+    sweepMailbox("api", DEFAULTS, later(0));
     sweepMailbox("api", DEFAULTS, later(30 * DAY - HOUR));
     expect(listNew(api)).toEqual([unique]);
     sweepMailbox("api", DEFAULTS, later(30 * DAY + HOUR));
@@ -114,6 +115,7 @@ describe("a mailbox", () => {
     config(home, { keep_seen_days: 1, keep_unseen_days: 2, keep_dead_days: 50 });
     shown(api, "S");
     const unseen = letter(api);
+    await sweep(later(0));
     await sweep(later(DAY + HOUR));
     expect(readdirSync(join(api, "cur"))).toEqual([]);
     expect(listNew(api)).toEqual([unseen]);

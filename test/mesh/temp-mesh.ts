@@ -6,6 +6,7 @@ import { mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import { clocks } from "../../src/mesh/clock.ts";
 import { openHome } from "../../src/mesh/home.ts";
 import { makeMailbox } from "../../src/mesh/maildir.ts";
 import { compose, type Draft, messageIdOf, uniqueName } from "../../src/mesh/message.ts";
@@ -23,6 +24,19 @@ export function tempMesh({ open = true } = {}): string {
   });
   if (open) openHome();
   return home;
+}
+
+/**
+ * Until the test is finished every clock goes with Date: who sets that has time pass, and sets no clock. With `but` some
+ * of them go their own way. To be called before a mesh is looked at.
+ */
+export function clocksFollowDate(but: Partial<typeof clocks> = {}): void {
+  const real = { ...clocks };
+  const date = () => Date.now();
+  // From where they are: a clock that jumped here would count as set.
+  const start = Date.now() - clocks.ticks();
+  Object.assign(clocks, { wall: date, files: date, boot: date, ticks: () => Date.now() - start }, but);
+  onTestFinished(() => void Object.assign(clocks, real));
 }
 
 /** A folder outside the mesh, removed with the test. */

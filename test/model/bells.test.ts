@@ -16,7 +16,7 @@ import { joinMesh } from "../../src/mesh/join.ts";
 import { ring } from "../../src/mesh/maildir.ts";
 import { sweepMailbox } from "../../src/mesh/sweep.ts";
 import { triesIn } from "../../src/mesh/tried.ts";
-import { letter, type Sleeper, sleeper, tempFolder, tempMesh } from "../mesh/temp-mesh.ts";
+import { clocksFollowDate, letter, type Sleeper, sleeper, tempFolder, tempMesh } from "../mesh/temp-mesh.ts";
 import { ModelClient } from "./client.ts";
 
 /** A process of ours: what it waits for when it has been killed never comes. */
@@ -339,6 +339,7 @@ it.each([
   "whatever rings and whoever dies, a session of %s is shown each letter once",
   { timeout: 600_000 },
   async (_, isNew) => {
+    clocksFollowDate();
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 1, maxLength: 40, size: "max" }), async (script) => {
         stopTime();

@@ -5,17 +5,18 @@ import { readdirSync, readFileSync, readlinkSync, utimesSync, writeFileSync } fr
 import { basename, join } from "node:path";
 import fc from "fast-check";
 import { afterEach, expect, it, vi } from "vitest";
+import { look } from "../../src/mesh/clock.ts";
 import { DEFAULTS } from "../../src/mesh/config.ts";
 import { joinMesh, leave, noticeDeaths } from "../../src/mesh/join.ts";
 import { curPath, makeMailbox, newPath, putBack } from "../../src/mesh/maildir.ts";
-import { messageIdOf, parse } from "../../src/mesh/message.ts";
+import { hostName, messageIdOf, parse } from "../../src/mesh/message.ts";
 import { markSeen } from "../../src/mesh/owed.ts";
 import { isAlive, readPeers } from "../../src/mesh/peers.ts";
 import { type Letter, take } from "../../src/mesh/receive.ts";
 import { reply } from "../../src/mesh/reply.ts";
 import { send } from "../../src/mesh/send.ts";
 import { ORPHANED, sweep, sweepMailbox } from "../../src/mesh/sweep.ts";
-import { type Sleeper, sleeper, tempFolder, tempMesh } from "../mesh/temp-mesh.ts";
+import { clocksFollowDate, type Sleeper, sleeper, tempFolder, tempMesh } from "../mesh/temp-mesh.ts";
 
 const DAY = 86_400_000;
 const TERMS = { ...DEFAULTS, keep_unseen_days: 36_500, keep_dead_days: 36_500 };
@@ -59,6 +60,7 @@ class World {
     for (const id of this.boxes) makeMailbox(join(this.home, "inbox", id));
     // Burials and bounces are dated by the kernel, which knows nothing of the days that pass here.
     writeFileSync(join(this.home, "config.json"), JSON.stringify(TERMS));
+    look();
   }
 
   lying(box: string, at: Mail["at"]): Mail[] {
@@ -208,7 +210,7 @@ const steps: fc.Arbitrary<Step>[] = [
             [...world.boxes].filter((id) => !id.startsWith("@")),
             by,
           ) ?? "you";
-        const address = (id: string) => ({ id, name: id, host: "laptop" });
+        const address = (id: string) => ({ id, name: id, host: hostName() });
         const expires = isBrief ? new Date(Math.floor(Date.now() / 1000) * 1000 + 60_000) : undefined;
         const { unique } = send({
           from: address(from),
@@ -297,7 +299,7 @@ const steps: fc.Arbitrary<Step>[] = [
       );
       if (!mail) return;
       const { unique } = reply(
-        { id: mail.box, name: mail.box, host: "laptop" },
+        { id: mail.box, name: mail.box, host: hostName() },
         messageIdOf(mail.unique),
         `done at ${Date.now()}`,
         false,
@@ -407,6 +409,7 @@ afterEach(() => void vi.useRealTimers());
 it("any order of send, take, show, put back, answer, expire, sweep, join, resume, leave and die leaves what the model says", {
   timeout: 120_000,
 }, async () => {
+  clocksFollowDate();
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof(...steps), { minLength: 1, maxLength: 60, size: "max" }), async (script) => {
       vi.useFakeTimers({ toFake: ["Date"] });

@@ -25,7 +25,7 @@ const NOBODY = 65_534;
 /** Every path below a folder with what it holds: to be the same before and after. */
 function tree(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((path) => !/\.claudemesh\/(log|locks|badge|.*beat)/.test(path))
+    .filter((path) => !/\.claudemesh\/(log|locks|badge|now|clocks|.*beat)/.test(path))
     .map((path) => {
       const stat = lstatSync(join(folder, path));
       return `${path} ${(stat.mode & 0o777).toString(8)} ${stat.isFile() ? readFileSync(join(folder, path)) : ""}`;
