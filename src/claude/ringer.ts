@@ -40,7 +40,7 @@ export function unpost(id: string, letters: Letter[]): void {
 }
 
 /** How often, in ms, a letter is claimed anew while the client has it: well before it would count as orphaned. */
-const CLAIM = 5000;
+export const CLAIM = 5000;
 
 /**
  * Waits until a hook has seen every letter, at most `ms` of the time that the session is idle; puts the others back.

@@ -3,15 +3,16 @@
 
 import { safeConfig } from "../mesh/config.ts";
 import { handedNames } from "../mesh/handed.ts";
+import { mailbox } from "../mesh/home.ts";
 import { log } from "../mesh/log.ts";
-import { isOurName } from "../mesh/maildir.ts";
+import { claim, isOurName } from "../mesh/maildir.ts";
 import { readPeer } from "../mesh/peers.ts";
 import { NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { isWaking, type Letter, peek, STILL, take } from "../mesh/receive.ts";
 import { mayRing, noteTried, triesIn } from "../mesh/tried.ts";
 import { oneAtATime } from "../mesh/watch.ts";
 import { CONTEXT_LIMIT, frame, frameLength, notice, SENTINEL, shortFrame, summaryLine, traceOf } from "./prompt.ts";
-import { confirmed, type Ringer, unpost } from "./ringer.ts";
+import { CLAIM, confirmed, type Ringer, unpost } from "./ringer.ts";
 import { destinationOf, expectsInbox, stateOf } from "./session.ts";
 
 /** Types a prompt; `begin` is called when the way is clear, false from it calls it off; `withdraw` once Enter is out of the question. */
@@ -106,9 +107,14 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
       post(names);
       return true;
     };
+    // As long as the client stands still its Enter may yet take effect: the letter must not count as orphaned.
+    const keep = setInterval(() => {
+      for (const { unique } of taken) claim(mailbox(id), unique);
+    }, CLAIM).unref();
     try {
       typed = await type(text, begin, putBack);
     } finally {
+      clearInterval(keep);
       if (typed !== "entered") putBack();
     }
     if (typed !== "not clear") log("typed", id, typed, ...letters.map(({ unique }) => unique));

@@ -54,12 +54,15 @@ async function checkTyping(): Promise<Check> {
       allClear: () => true,
       judge: judgeScreen,
       showsPasted,
+      // It draws at each key, or is killed.
+      nudge: async () => {},
     });
     pty.onData((chunk) => {
       screen.feed(chunk);
       typist.sawOutput();
     });
     const ended = new Promise<number>((resolve) => pty.onExit(({ code }) => resolve(code)));
+    void ended.then(typist.stop);
     const timer = setTimeout(() => process.kill(pty.pid, "SIGKILL"), PTY_MS);
     let typed = await typist.type(TEXT);
     // Until the box is drawn there is none.

@@ -83,6 +83,7 @@ async function supervised(program: Program): Promise<number> {
     },
     judge: judgeScreen,
     showsPasted,
+    nudge: session.nudge,
   });
   const { type } = typist;
   const over = new AbortController();

@@ -7,8 +7,12 @@ export type Keyboard = {
   see(chunk: Buffer): boolean;
   /** True if no key came in the last `ms` milliseconds and no paste or sequence is half way in. */
   isSilent(ms: number): boolean;
-  /** True if keys since the last Enter, Ctrl-U or Ctrl-C may have left something in the box. */
+  /** True if keys since the last Enter, Ctrl-U or Ctrl-C may have left something in the box that does not show yet. */
   mayDraft(): boolean;
+  /** The same however long ago: a program that stands still shows it late. */
+  isInDoubt(): boolean;
+  /** To be called when the program, awake, has shown that they left nothing. */
+  sawEmpty(): void;
 };
 
 /** The rest of an escape sequence comes at once; after this a lone ESC was the key. */
@@ -91,5 +95,9 @@ export function createKeyboard(now: () => number = () => performance.now()): Key
     },
     isSilent: (ms) => !isPasting && now() - lastKey >= ms,
     mayDraft: () => draft && now() - lastKey < STALE_DRAFT_MS,
+    isInDoubt: () => draft,
+    sawEmpty: () => {
+      draft = false;
+    },
   };
 }

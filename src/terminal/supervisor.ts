@@ -3,6 +3,7 @@
 // Invariant: whatever ends it, the user's terminal is left as it was found.
 
 import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ignore } from "../errors.ts";
 import { createGuard } from "./guard.ts";
 import { hasEnded, startJobControl } from "./job-control.ts";
@@ -25,6 +26,8 @@ export type Supervised = {
   pid: number;
   /** Types into the program, as the user would. */
   write(data: Buffer | string): void;
+  /** Makes the program, if it runs, draw itself anew: for a moment it is told of one row less. Resolves after that. */
+  nudge(): Promise<void>;
   /** The size of the user's terminal now. */
   size(): Size;
   /** Writes a sequence (a bell, a notice) to the user's terminal where no sequence of the program's is cut in two. */
@@ -37,6 +40,8 @@ const FORWARDED = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
 /** Unwritten output above this stops the reading of more. */
 const HIGH_WATER = 1 << 20;
 const BETWEEN_FRAMES_MS = 30;
+/** A program that does not run all this time is never told of the row less, for then it has it back. */
+const NUDGE_MS = 200;
 
 /** Of Node's streams only the handle inside knows how to write without waiting. */
 type WithHandle = { _handle?: { setBlocking?(on: boolean): void } };
@@ -148,9 +153,23 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
     else if (!ended && !hungUp) stdout.write(sequence);
   };
 
+  const nudge = async () => {
+    const { cols, rows } = terminalSize();
+    pty.resize({ cols, rows: rows > 1 ? rows - 1 : rows + 1 });
+    await sleep(NUDGE_MS);
+    pty.resize(terminalSize());
+    await sleep(NUDGE_MS);
+  };
+
   return {
     pid: pty.pid,
-    write: (data) => void (ended || pty.write(data)),
+    write(data) {
+      if (ended) return;
+      pty.write(data);
+      // A Ctrl-Z that was held back stops the program only now.
+      if (Buffer.isBuffer(data)) job.sawInput(data);
+    },
+    nudge,
     size: terminalSize,
     tell,
     exited: new Promise((resolve) => pty.onExit((ending) => resolve(finish(ending)))),

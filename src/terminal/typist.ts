@@ -1,7 +1,9 @@
 // Types a text into the program as a prompt, only when that is provably safe: paste, see it in the box and nothing
 // else changed, then Enter by itself.
-// Invariant: Enter is never written unless the screen, the caller and the silence of the keyboard all said so just
-// before. Keys that the user presses meanwhile wait for the end of it and are never mixed in or lost.
+// Invariants: Enter is never written unless the screen, the caller and the silence of the keyboard all said so just
+// before. The user's keys are never behind a text of ours that may yet be entered, nor cut with it: they wait until the
+// program has shown what became of it. A program that stalls draws nothing, so no time that passes says anything: only
+// what it draws does, and where it draws nothing by itself it is nudged.
 
 import { MeshError } from "../errors.ts";
 import { createKeyboard, type Keyboard } from "./keyboard.ts";
@@ -17,6 +19,8 @@ export type TypistOptions<Screen> = {
   judge(screen: Screen): "empty prompt" | "draft" | "other";
   /** True if, since `before`, `text` has come to lie in the box, alone, and nothing else has changed. */
   showsPasted(before: Screen, after: Screen, text: string): boolean;
+  /** Makes a program that runs draw something; one that stands still does nothing, then or later. Resolves when over. */
+  nudge(): Promise<void>;
   keyboard?: Keyboard;
   /** How long to wait for the paste to show, and for Enter to take it away; milliseconds. */
   patience?: number;
@@ -28,7 +32,8 @@ export type Typed = "entered" | "not clear" | "withdrawn";
 export type Typist = {
   /**
    * Types one prompt. `begin` is called when the way is clear, just before the paste; false from it means not to.
-   * `withdraw` is called as soon as it is certain that Enter will not follow, before the paste is cut.
+   * `withdraw` is called as soon as it is certain that Enter will not follow, before the paste is cut. Resolves when the
+   * program has shown what became of the text: with one that stands still, as late as that.
    * Throws MeshError FAILED for a text that would not be taken as a prompt. One at a time.
    */
   type(text: string, begin?: () => boolean, withdraw?: () => void): Promise<Typed>;
@@ -44,9 +49,14 @@ const SILENCE_MS = 500;
 /** A frame may be half drawn when it is looked at; the next one is soon there. */
 const FRAME_MS = 100;
 const FIRST_LOOK_MS = 300;
-const HOLD_AT_MOST_MS = 2000;
+/** A program that draws nothing is nudged ever more seldom, at most this often. */
+const NUDGE_EVERY_MS = 30_000;
+/** Where something else than the prompt has the keyboard, the user's keys are for that, and wait no longer than this. */
+const ELSEWHERE_MS = 500;
 const MOST_CUTS = 200;
 const CUT = "\x15";
+/** Ctrl-C, Ctrl-Z, Ctrl-\\, perhaps repeated; plain, in the kitty protocol, and with xterm's modifyOtherKeys. */
+const WANTS_OUT = /^([\x03\x1a\x1c]|\x1b\[(?:99|122|92);5u|\x1b\[27;5;(?:99|122|92)~)\1*$/;
 /** C0 but \n and \t, DEL, C1, bidi marks and overrides, line and paragraph separators, the byte order mark. */
 const UNWANTED = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 /** At the beginning these are commands, shell, files, memory, background; none is a prompt. */
@@ -66,22 +76,51 @@ export function ring(text: string): string {
 
 /** Makes the typist of one program. */
 export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
-  const { write, screen, allClear, judge, showsPasted, keyboard = createKeyboard(), patience = 2000 } = options;
+  const { write, screen, allClear, judge, showsPasted, nudge, keyboard = createKeyboard(), patience = 2000 } = options;
   let isBusy = false;
   let isHolding = false;
   const held: Buffer[] = [];
   /** A key came while a paste was on its way or in the box: no Enter any more. */
   let isDisturbed = false;
   let isOver = false;
-  let holdTimer: NodeJS.Timeout | undefined;
+  /** Pieces of output so far. */
+  let draws = 0;
+  /** How many they were at our last key. */
+  let drawsAtKey = 0;
+  /** Nothing has been drawn since the user's last key: it may still be on its way. */
+  let isUnread = false;
+  /** The key of those that want out that was held or let through last, with no other after it. */
+  let lastOut = "";
+  let releasedAt = Number.NEGATIVE_INFINITY;
   let wake = () => {};
   /** A text that was withdrawn: it may yet turn up in the box if the program was slow, or a dialog in front of it. */
   let left: { text: string; before: Screen } | undefined;
 
   const release = () => {
     isHolding = false;
-    clearTimeout(holdTimer);
+    lastOut = "";
+    if (held.length === 0) return;
+    isUnread = true;
+    releasedAt = performance.now();
     for (const chunk of held.splice(0)) write(chunk);
+  };
+  const press = (keys: string) => {
+    drawsAtKey = draws;
+    write(keys);
+  };
+  /**
+   * At a program that draws nothing the same of these keys pressed twice goes through at once, for one that hangs may
+   * still end at it; and as at any terminal what was typed before it, and not yet read, is dropped.
+   */
+  const wantsOut = (chunk: Buffer): boolean => {
+    const [keys, key] = WANTS_OUT.exec(chunk.toString("latin1")) ?? [];
+    const isAgain = key !== undefined && key === lastOut;
+    lastOut = key ?? "";
+    if (draws > drawsAtKey || !(isAgain || keys !== key)) return false;
+    const last = held.splice(0).at(-1);
+    if (isAgain && last) write(last);
+    write(chunk);
+    return true;
   };
   /** Waits for output or a key, at most so long. */
   const something = (ms: number) =>
@@ -93,45 +132,85 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       };
     });
   /** Looks at the screen at each piece of output until `is` holds; undefined after `ms`, or if the way is not clear. */
-  const until = async (ms: number, is: (now: Screen) => boolean, entered = false): Promise<Screen | undefined> => {
+  const until = async (ms: number, is: (now: Screen) => boolean): Promise<Screen | undefined> => {
     for (const deadline = performance.now() + ms; ; ) {
       const now = await screen();
       if (now !== undefined && is(now)) return now;
       const rest = deadline - performance.now();
-      if (rest <= 0 || isOver || (!entered && (isDisturbed || !(await allClear())))) return undefined;
+      if (rest <= 0 || isOver || isDisturbed || !(await allClear())) return undefined;
       await something(Math.min(rest, FRAME_MS));
     }
   };
-  const isQuiet = () => keyboard.isSilent(SILENCE_MS) && !keyboard.mayDraft();
-
   /**
-   * Cuts what was pasted, a piece of a line at each Ctrl-U, and waits for it to show before: keys let through while it
-   * is on its way would be mixed with it. Stops at once if the user's keys could wait no longer.
+   * Looks at the screen at each piece of output until `is` holds, however long the program stands still; undefined if
+   * it does not although the program has been drawing for `patience` since this began, or if it has ended.
    */
-  const cut = async (): Promise<void> => {
-    const deadline = performance.now() + patience;
-    for (let cuts = 0; cuts < MOST_CUTS && isHolding && !isOver; ) {
+  const inTime = async (is: (now: Screen) => boolean): Promise<Screen | undefined> => {
+    const begun = draws;
+    let [seen, firstDraw, lastDraw] = [begun, 0, 0];
+    let pause = patience;
+    let nudgeAt = performance.now() + pause;
+    while (!isOver) {
       const now = await screen();
-      const verdict = now === undefined ? "other" : judge(now);
-      if (verdict === "empty prompt" && cuts > 0) return;
-      if (verdict !== "draft" && performance.now() > deadline) return;
-      if (verdict === "draft" && isHolding) {
-        write(CUT);
-        cuts++;
+      if (now !== undefined && is(now)) return now;
+      const time = performance.now();
+      const enough = now !== undefined && judge(now) === "other" ? Math.min(ELSEWHERE_MS, patience) : patience;
+      if (draws > seen) {
+        lastDraw = time;
+        if (seen === begun) firstDraw = time;
+        seen = draws;
+        pause = enough;
+        nudgeAt = time + pause;
       }
-      await something(FRAME_MS);
+      // What it draws first, awake again, may be older than what it reads then: one more look.
+      else if (seen > begun && lastDraw - firstDraw >= enough && time - lastDraw >= FRAME_MS) return undefined;
+      if (time >= nudgeAt) {
+        await nudge();
+        pause = Math.min(2 * pause, NUDGE_EVERY_MS);
+        nudgeAt = performance.now() + pause;
+      } else await something(seen > begun ? Math.min(nudgeAt - time, FRAME_MS) : nudgeAt - time);
+    }
+    return undefined;
+  };
+  const isQuiet = () =>
+    keyboard.isSilent(SILENCE_MS) && performance.now() - releasedAt >= SILENCE_MS && !keyboard.mayDraft();
+  /** False if keys of the user's may still be on their way to a program that stands still, although the box is empty. */
+  const hasReadAll = async (): Promise<boolean> => {
+    if (!isUnread && !keyboard.isInDoubt()) return true;
+    const before = draws;
+    await nudge();
+    if (draws === before) return false;
+    await something(FRAME_MS);
+    if (!isQuiet()) return false;
+    const now = await screen();
+    if (now === undefined || judge(now) !== "empty prompt" || !isQuiet()) return false;
+    keyboard.sawEmpty();
+    return true;
+  };
+
+  /** Cuts what was pasted, a piece of a line at each Ctrl-U, once it shows; nothing is cut that does not. */
+  const cut = async (): Promise<void> => {
+    let now = await inTime((box) => judge(box) === "draft");
+    for (let cuts = 0; now !== undefined && cuts < MOST_CUTS; cuts++) {
+      const before = JSON.stringify(now);
+      press(CUT);
+      now = await inTime((box) => judge(box) === "empty prompt" || JSON.stringify(box) !== before);
+      if (now !== undefined && judge(now) === "empty prompt") return;
+      if (now !== undefined && judge(now) !== "draft") now = await inTime((box) => judge(box) !== "other");
+      if (now !== undefined && judge(now) === "empty prompt") return;
     }
   };
 
   const enter = async (before: Screen, text: string): Promise<boolean> => {
-    write(`\x1b[200~${text}\x1b[201~`);
+    press(`\x1b[200~${text}\x1b[201~`);
     if (!(await until(patience, (now) => showsPasted(before, now, text)))) return false;
     if (!(await allClear())) return false;
     // Looked at once more: the answer may have taken its time. From here to Enter nothing is waited for.
     const now = await screen();
     if (now === undefined || !showsPasted(before, now, text) || isDisturbed || isOver) return false;
-    write("\r");
-    return (await until(patience, (after) => judge(after) !== "draft", true)) !== undefined;
+    press("\r");
+    // It may take effect as late as the program likes: nothing is taken back before.
+    return (await inTime((after) => judge(after) !== "draft")) !== undefined;
   };
 
   const tryTyping = async (text: string, begin: () => boolean, withdraw: () => void): Promise<Typed> => {
@@ -141,8 +220,10 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       isHolding = true;
       await cut();
     }
-    const before = await until(FIRST_LOOK_MS, (now) => judge(now) === "empty prompt");
-    if (before === undefined || !isQuiet() || !begin()) return "not clear";
+    const isEmpty = (now: Screen) => judge(now) === "empty prompt";
+    if (!(await until(FIRST_LOOK_MS, isEmpty)) || !(await hasReadAll())) return "not clear";
+    const before = await until(FIRST_LOOK_MS, isEmpty);
+    if (before === undefined || !isQuiet() || isUnread || isOver || !begin()) return "not clear";
     isHolding = true;
     left = undefined;
     if (await enter(before, text)) return "entered";
@@ -169,13 +250,20 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     },
     sawInput(chunk) {
       const isKey = keyboard.see(chunk);
-      if (!isHolding || (!isKey && held.length === 0)) return false;
+      if (!isHolding || (!isKey && held.length === 0)) {
+        isUnread ||= isKey;
+        return false;
+      }
       isDisturbed = true;
-      if (held.push(chunk) === 1) holdTimer = setTimeout(release, HOLD_AT_MOST_MS);
+      if (!wantsOut(chunk)) held.push(chunk);
       wake();
       return true;
     },
-    sawOutput: () => wake(),
+    sawOutput() {
+      draws++;
+      isUnread = false;
+      wake();
+    },
     stop() {
       isOver = true;
       wake();

@@ -127,6 +127,7 @@ fuzz<Given>(3, {
         allClear: () => true,
         judge: (screen) => screen,
         showsPasted: () => true,
+        nudge: async () => {},
         keyboard: createKeyboard(() => 1e9),
       });
       const typed = await typist.type(text).catch((error) => {

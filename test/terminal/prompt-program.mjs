@@ -60,5 +60,6 @@ process.on("SIGUSR1", () => {
   late = "";
   draw();
 });
+process.stdout.on("resize", draw);
 process.stdout.write("\x1b[?2004h");
 draw();

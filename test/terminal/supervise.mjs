@@ -1,5 +1,6 @@
 // Runs the built supervisor on the program given, as the command line does; with --plain first, without a terminal.
-// KEYS_TO, if set, gets a copy of everything the user types.
+// KEYS_TO, if set, gets a copy of everything the user types. HOLD is how long, in ms, all of it is held back. At SIGUSR2
+// the program is nudged.
 import { appendFileSync } from "node:fs";
 import { spawnPlain } from "../../dist/terminal/plain.js";
 import { findProgram } from "../../dist/terminal/pty.js";
@@ -13,9 +14,11 @@ if (first === "--plain") {
 } else {
   const onInput = (chunk) => {
     if (env.KEYS_TO) appendFileSync(env.KEYS_TO, chunk);
-    return false;
+    if (env.HOLD) setTimeout(() => child.write(chunk), Number(env.HOLD));
+    return Boolean(env.HOLD);
   };
   const child = await supervise({ file: findProgram(first), args: rest, env, cwd: process.cwd(), onInput });
+  process.on("SIGUSR2", child.nudge);
   if (env.TELL) child.tell(env.TELL);
   if (env.THROW)
     setTimeout(() => {

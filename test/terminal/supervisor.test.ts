@@ -106,6 +106,13 @@ describe("a supervised program", () => {
     expect(outer.text()).toMatch(/[^-]icanon/);
   });
 
+  it("is made to draw by a nudge, and then has its size back", async () => {
+    const outer = await supervised(["sh", "-c", "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done"]);
+    await outer.shows("ready");
+    process.kill(outer.pid, "SIGUSR2");
+    await outer.shows("23 80\r\n24 80\r\n");
+  });
+
   it("is shown a notice between its frames only", async () => {
     const outer = await supervised(["sh", "-c", "sleep 0.3; echo done"], { TELL: "\x1b]9;mail\x07" });
     await outer.ended();
@@ -114,8 +121,9 @@ describe("a supervised program", () => {
 });
 
 /** The supervisor as a job of an interactive shell, over the program that suspends itself. */
-async function asJob(HOW: string) {
-  const outer = await openOuter(findProgram("bash") ?? "", ["--norc", "--noprofile", "-i"], { HOW, PS1: "shell> " });
+async function asJob(HOW: string, HOLD = "") {
+  const env = { HOW, HOLD, PS1: "shell> " };
+  const outer = await openOuter(findProgram("bash") ?? "", ["--norc", "--noprofile", "-i"], env);
   await outer.shows("shell> ");
   outer.write(`node ${superviseScript} node ${suspends}\r`);
   await outer.shows("READY");
@@ -147,6 +155,17 @@ describe.skipIf(findProgram("bash") === undefined)("Ctrl-Z", () => {
     await outer.shows("shell> ", outer.text().length - 1);
     outer.write("echo status $?\r");
     await outer.shows("status 3", from);
+  });
+
+  it("gives it back also if the key was held back until long after it was pressed", async () => {
+    const outer = await asJob("", "1500");
+    outer.write("\x1a");
+    await outer.shows(/Stopped.*shell> /s);
+    const from = outer.text().length;
+    outer.write("fg\r");
+    await outer.shows("BACK", from);
+    outer.write("q");
+    await outer.shows("shell> ", outer.text().length - 1);
   });
 });
 

@@ -45,6 +45,7 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
   const written: string[] = [];
   const session = { callsItClear: false };
   let skipped = 0;
+  let now = size;
   const typist = createTypist<Screen>({
     write(data) {
       written.push(data.toString());
@@ -54,6 +55,12 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
     allClear: () => session.callsItClear || status() === "idle",
     judge: judgeScreen,
     showsPasted,
+    nudge: async () => {
+      pty.resize({ ...now, rows: now.rows - 1 });
+      await pause(200);
+      pty.resize(now);
+      await pause(200);
+    },
     keyboard: createKeyboard(() => performance.now() + skipped),
     // What is tested is where it types, not how quickly a busy machine draws.
     patience: 8000,
@@ -112,6 +119,7 @@ async function start(settings: Record<string, unknown> = {}, cols = 100) {
       return typedAtLast(what);
     },
     resize(next: { cols: number; rows: number }) {
+      now = next;
       model.resize(next);
       pty.resize(next);
     },

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createKeyboard } from "../../src/terminal/keyboard.ts";
@@ -58,6 +59,12 @@ async function start({ onPaste = "", allClear = () => true, known = true, afterP
     allClear,
     judge: (screen) => (boxText(screen) === undefined ? "other" : boxText(screen) === "" ? "empty prompt" : "draft"),
     showsPasted: (before, after, text) => boxText(after) === text && above(before).join() === above(after).join(),
+    nudge: async () => {
+      pty.resize({ ...size, rows: size.rows - 1 });
+      await pause(100);
+      pty.resize(size);
+      await pause(100);
+    },
     keyboard,
     patience: 500,
   });

@@ -18,6 +18,7 @@ interface Note {
   data?: string;
   read?: "session" | "peers";
   skipped?: true;
+  frozen?: number;
 }
 
 export interface Case {
@@ -37,6 +38,14 @@ export interface Case {
   stands?(mate: Session): boolean;
 }
 
+export interface Frozen {
+  id: string;
+  text: string;
+  /** The mark before it. */
+  from: number;
+  thaw(): void;
+}
+
 export type Road = "typing" | "the prompt's hook" | "the turn's hook";
 
 export interface Watched {
@@ -53,6 +62,12 @@ export interface Watched {
   leavesAlone(what: string, one: Case): Promise<void>;
   /** While the supervisor stands between paste and Enter, this happens; gives what was sent, and the mark before it. */
   meanwhile(what: string, happens: () => Promise<void> | void): Promise<{ id: string; text: string; from: number }>;
+  /**
+   * Sends a letter, and has claude stopped at the supervisor's next paste or Enter, `after` ms after it (negative: before
+   * it); or first at a key of the user's, who then goes away. Resolves when it is stopped; `thaw` lets claude go on.
+   */
+  freezes(at: "paste" | "\r", after: number): Promise<Frozen>;
+  freezes(at: "key", after: number, key: string): Promise<Frozen>;
   /** Where the letter lies: `new`, or `cur` and its flags. */
   lies(id: string): string | undefined;
   /** Waits until the letter was shown, once, and is marked so, and the session is idle again. */
@@ -174,7 +189,28 @@ export async function watched(
       rmSync(`${tap}.hold`);
       return { id: message_id, text, from };
     },
-    say: (what, words) => table.push(`typist  ${version}  ${what.padEnd(34)} ${words}`),
+    async freezes(at: string, after: number, key: string = "") {
+      await self.isClean();
+      await self.away();
+      const from = notes().length;
+      const text = `letter ${++letters}, sent to one that freezes`;
+      writeFileSync(`${tap}.freeze`, JSON.stringify({ at, after }));
+      const frozen = () =>
+        mate.waitFor(
+          () =>
+            notes()
+              .slice(from)
+              .find((note) => note.frozen)?.frozen,
+          "claude to be frozen",
+        );
+      if (key !== "") mate.type(key);
+      if (at === "key") await frozen();
+      const { message_id } = await set.send(folder, text);
+      const pid = await frozen();
+      if (at === "key") await self.away();
+      return { id: message_id, text, from, thaw: () => process.kill(pid, "SIGCONT") };
+    },
+    say: (what, words) => table.push(`typist  ${version}  ${what.padEnd(42)} ${words}`),
   };
   return self;
 }
