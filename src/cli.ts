@@ -12,8 +12,8 @@
 // shown it is marked by another rename, with the flag S. Everything else (unread counts, receipts, who is there) is
 // read off the same files. Watchers carry nothing: an event means "look again".
 //
-// This file holds the only catch and the only process.exit. What is no verb of ours goes to claude untouched: that is
-// decided on argv[2], before any parser. Nothing is imported that a verb does not need. What runs is one file
+// This file holds the only catch and the only process.exit. What is no verb of ours goes to claude untouched, but for
+// --help, -h and --version alone: that is decided on argv[2], before any parser. Nothing is imported that a verb does not need. What runs is one file
 // that bin/bundle.mjs makes of all this.
 
 import { jsonText } from "./clean.ts";
@@ -192,7 +192,8 @@ function help(name?: string): Promise<void> {
   return write(
     1,
     `claudemesh: mail between Claude Code sessions, over nothing but files\n\n` +
-      `  ${"[claude args…]".padEnd(22)} claude in the supervisor; also: claudemesh run [claude args…]\n${lines.join("\n")}\n` +
+      `  ${"[claude args…]".padEnd(22)} claude in the supervisor; also: claudemesh run [claude args…]\n` +
+      `  ${"".padEnd(22)} every word that is not below is claude's; --help, -h and --version alone are ours\n${lines.join("\n")}\n` +
       `  ${"hook, mcp".padEnd(22)} called by Claude Code\n\n` +
       `Every verb that prints data takes --json. claudemesh help <verb> shows its options.\n` +
       `Exit: 0 done, 1 could not, 2 usage, 75 try again; run exits as claude did.\n`,

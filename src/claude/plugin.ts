@@ -6,13 +6,14 @@ import { execFile } from "node:child_process";
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { errnoOf, ignore, MeshError } from "../errors.ts";
+import { ignore, MeshError } from "../errors.ts";
 import { isObject, namesIn, readJsonObject } from "../mesh/files.ts";
 import { isRunning } from "../mesh/process.ts";
 import { projectOf } from "../mesh/project.ts";
 import { packageFile } from "../package.ts";
 import { claudeDir, isAtLeast } from "./session.ts";
 import { parseSettings } from "./settings.ts";
+import { claudesOnPath } from "./which.ts";
 
 const OLDEST = "2.1.157";
 
@@ -101,14 +102,19 @@ export async function checkClaude(): Promise<{ version?: string; problem?: strin
 
 async function versionOnPath(): Promise<{ version?: string; problem?: string }> {
   const needs = `the plugin needs ${OLDEST} or newer`;
-  try {
-    const { stdout } = await promisify(execFile)("claude", ["--version"], { timeout: 5_000 });
-    const version = /\d+\.\d+\.\d+/.exec(stdout)?.[0];
-    return version ? { version } : { problem: `\`claude --version\` names no version; ${needs}` };
-  } catch (error) {
-    const why = errnoOf(error) === "ENOENT" ? "there is no `claude` on PATH" : "`claude --version` does not answer";
-    return { problem: `${why}; ${needs}` };
+  const found = claudesOnPath();
+  for (const file of found) {
+    try {
+      const { stdout } = await promisify(execFile)(file, ["--version"], { timeout: 5_000 });
+      // A script of that name that starts us.
+      if (/^claudemesh \d/.test(stdout)) continue;
+      const version = /\d+\.\d+\.\d+/.exec(stdout)?.[0];
+      return version ? { version } : { problem: `\`claude --version\` names no version; ${needs}` };
+    } catch {
+      return { problem: `\`claude --version\` does not answer; ${needs}` };
+    }
   }
+  return { problem: `there is no \`claude\` on PATH${found.length ? " that is not claudemesh itself" : ""}; ${needs}` };
 }
 
 /** The running sessions that `scope` is for and that began before its link was made: they load it when restarted. */

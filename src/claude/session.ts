@@ -163,7 +163,8 @@ export function claudePid(): number | undefined {
   return [...ancestors()].find(isClaude);
 }
 
-function isClaude(pid: number): boolean {
+/** True if the process is a claude: it has a session file, or its command line is one's. */
+export function isClaude(pid: number): boolean {
   if (readSessionFile(sessionFileOf(pid), startedAt(pid)) !== undefined) return true;
   const [program = "", script = ""] = commandOf(pid).split(" ");
   return basename(program) === "claude" || /claude-code[\\/](cli|start)\.m?js$/.test(script);

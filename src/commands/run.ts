@@ -7,7 +7,7 @@ import { badgeArguments } from "../claude/badge.ts";
 import { pluginFolder } from "../claude/plugin.ts";
 import { claudeDir } from "../claude/session.ts";
 import type { Type } from "../claude/typing-bell.ts";
-import { MeshError } from "../errors.ts";
+import { findClaude } from "../claude/which.ts";
 import { safeConfig } from "../mesh/config.ts";
 import { readConfig } from "../mesh/config-file.ts";
 import { removeEmpty } from "../mesh/files.ts";
@@ -16,25 +16,24 @@ import { leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { listPeers, type Peer, readPeer } from "../mesh/peers.ts";
 import { say } from "../print.ts";
-import { findProgram } from "../terminal/pty.ts";
 
 /** Runs claude with these arguments; the exit status is claude's. Throws MeshError NO_CLAUDE, NO_PTY or BAD_HOME. */
 export async function run(args: string[]): Promise<void> {
-  const name = process.env.CLAUDEMESH_CLAUDE_BIN || "claude";
-  const file = findProgram(name);
-  if (!file)
-    throw new MeshError(
-      "NO_CLAUDE",
-      `can't start ${name}: ${name.includes("/") ? "no such program" : "it is not on PATH"}`,
-      "install Claude Code (npm install -g @anthropic-ai/claude-code), or set CLAUDEMESH_CLAUDE_BIN to its path",
-    );
+  const { file, isBack, env: started } = findClaude();
+  const plugin = `--plugin-dir=${pluginFolder()}`;
+  const given = args.includes(plugin) ? args : [plugin, ...badgeArguments(args), ...args];
+  const env = { CLAUDEMESH_NODE: process.execPath, ...process.env, ...started };
+  if (isBack) {
+    process.exitCode = await plain({ file, args: given, env, cwd: process.cwd() });
+    return;
+  }
   openHome();
   // While the terminal is still ours.
   for (const problem of readConfig().problems) say(problem);
   const program: Program = {
     file,
-    args: [`--plugin-dir=${pluginFolder()}`, ...badgeArguments(args), ...args],
-    env: { CLAUDEMESH_NODE: process.execPath, ...process.env, CLAUDEMESH_SUPERVISOR: String(process.pid) },
+    args: given,
+    env: { ...env, CLAUDEMESH_SUPERVISOR: String(process.pid) },
     cwd: process.cwd(),
   };
   const status = process.stdin.isTTY && process.stdout.isTTY ? await supervised(program) : await plain(program);

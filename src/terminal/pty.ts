@@ -1,8 +1,7 @@
 // The few members of node-pty that are used, over Buffers, and a clear error when it can't be loaded.
 // Invariant: node-pty is imported only when a terminal is really wanted; no byte is ever decoded.
 
-import { accessSync, constants, readSync, statSync } from "node:fs";
-import { delimiter, join, resolve } from "node:path";
+import { readSync } from "node:fs";
 import { ignore, MeshError } from "../errors.ts";
 
 export type Size = { cols: number; rows: number };
@@ -105,20 +104,4 @@ async function loadNodePty(load: LoadNodePty): Promise<NodePty> {
         "until then run claude itself after `claudemesh install`: mail still comes by hooks",
     );
   }
-}
-
-/** The absolute path of an executable file: `name` itself if it has a slash, else the first on `path`. */
-export function findProgram(name: string, path = process.env.PATH ?? ""): string | undefined {
-  const candidates = name.includes("/") ? [name] : path.split(delimiter).map((dir) => join(dir || ".", name));
-  const found = candidates.find(isExecutableFile);
-  return found === undefined ? undefined : resolve(found);
-}
-
-function isExecutableFile(path: string): boolean {
-  return (
-    ignore(["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "ENAMETOOLONG"], () => {
-      accessSync(path, constants.X_OK);
-      return statSync(path).isFile();
-    }) ?? false
-  );
 }

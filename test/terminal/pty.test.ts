@@ -1,7 +1,8 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { MeshError } from "../../src/errors.ts";
-import { findProgram, openPty } from "../../src/terminal/pty.ts";
+import { findProgram } from "../../src/program.ts";
+import { openPty } from "../../src/terminal/pty.ts";
 import { tempHome, until } from "../temp-home.ts";
 
 const program = { args: ["-c", "exit 0"], env: {}, cwd: "/" };

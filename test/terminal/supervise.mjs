@@ -2,8 +2,8 @@
 // KEYS_TO, if set, gets a copy of everything the user types. HOLD is how long, in ms, all of it is held back. At SIGUSR2
 // the program is nudged.
 import { appendFileSync } from "node:fs";
+import { findProgram } from "../../dist/program.js";
 import { spawnPlain } from "../../dist/terminal/plain.js";
-import { findProgram } from "../../dist/terminal/pty.js";
 import { supervise } from "../../dist/terminal/supervisor.js";
 
 const [first, ...rest] = process.argv.slice(2);

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { findProgram } from "../../src/program.ts";
 import { isStopped } from "../../src/terminal/job-control.ts";
-import { findProgram } from "../../src/terminal/pty.ts";
 import { descendants } from "../real/processes.ts";
 import { tempHome, until } from "../temp-home.ts";
 import { openOuter, supervised, superviseScript } from "./outer.ts";
