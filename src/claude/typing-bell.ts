@@ -108,13 +108,16 @@ export function createTypingBell(id: string, type: Type, tell: (words: string) =
       return true;
     };
     // As long as the client stands still its Enter may yet take effect: the letter must not count as orphaned.
-    const keep = setInterval(() => {
+    let timer: NodeJS.Timeout | undefined;
+    const keep = () => {
       for (const { unique } of taken) claim(mailbox(id), unique);
-    }, CLAIM).unref();
+      timer = setTimeout(keep, CLAIM).unref();
+    };
+    keep();
     try {
       typed = await type(text, begin, putBack);
     } finally {
-      clearInterval(keep);
+      clearTimeout(timer);
       if (typed !== "entered") putBack();
     }
     if (typed !== "not clear") log("typed", id, typed, ...letters.map(({ unique }) => unique));

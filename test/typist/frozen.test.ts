@@ -22,7 +22,7 @@ const MOMENTS: [what: string, at: "key" | "paste" | "\r", after: () => number][]
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** One freeze: the user types a line, in pieces, and leaves it or enters it. */
+/** One freeze: the user types a line, in pieces, and leaves it or enters it, and may change the size of his terminal. */
 async function round(session: Watched, n: number): Promise<void> {
   const { mate, freezes, comes, own, notes, say, stage, isClean } = session;
   const [what, at, after] = MOMENTS[n % MOMENTS.length] ?? [];
@@ -30,6 +30,7 @@ async function round(session: Watched, n: number): Promise<void> {
   const seconds = asked ? 2 + ((n * 7) % 17) / 2 : 2.5;
   const isEntered = n % 6 !== 5;
   const line = `the user's own line number ${n}`;
+  const isResized = n % 7 === 3;
   const pieces = line.match(/.{1,7}/g) ?? [];
   const isFirst = at === "key";
   const { id, text, from, thaw } = isFirst
@@ -42,6 +43,7 @@ async function round(session: Watched, n: number): Promise<void> {
       mate.type(piece);
       await pause((seconds * 1000 * 0.8) / (pieces.length + 1));
     }
+    if (isResized) mate.resize(110 - (n % 2) * 10, 36);
     if (isEntered) mate.key("enter");
     await pause(seconds * 1000 * 0.2);
   } finally {
@@ -66,7 +68,7 @@ async function round(session: Watched, n: number): Promise<void> {
   for (const [, rest] of bytes.matchAll(/\x1b\[201~([^\x1b]*)/g)) expect(rest).toMatch(/^(\r|\x15+)k*\r?/);
   const pastes = own(from).split("\x1b[200~").length - 1;
   say(
-    `frozen ${seconds} s ${what}`,
+    `frozen ${seconds} s ${what}${isResized ? ", resized" : ""}`,
     `${isEntered ? "his line and Enter" : "his draft"}: whole, in order, alone; the letter once, ${pastes} pastes`,
   );
 }

@@ -210,7 +210,7 @@ export async function watched(
       if (at === "key") await self.away();
       return { id: message_id, text, from, thaw: () => process.kill(pid, "SIGCONT") };
     },
-    say: (what, words) => table.push(`typist  ${version}  ${what.padEnd(42)} ${words}`),
+    say: (what, words) => table.push(`typist  ${version}  ${what.padEnd(56)} ${words}`),
   };
   return self;
 }
