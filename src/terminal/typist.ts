@@ -55,7 +55,7 @@ const NUDGE_EVERY_MS = 30_000;
 const ELSEWHERE_MS = 500;
 const MOST_CUTS = 200;
 const CUT = "\x15";
-/** Ctrl-C, Ctrl-Z, Ctrl-\\, perhaps repeated; plain, in the kitty protocol, and with xterm's modifyOtherKeys. */
+/** Ctrl-C, Ctrl-Z, Ctrl-\, perhaps repeated; plain, in the kitty protocol, and with xterm's modifyOtherKeys. */
 const WANTS_OUT = /^([\x03\x1a\x1c]|\x1b\[(?:99|122|92);5u|\x1b\[27;5;(?:99|122|92)~)\1*$/;
 /** C0 but \n and \t, DEL, C1, bidi marks and overrides, line and paragraph separators, the byte order mark. */
 const UNWANTED = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
@@ -104,6 +104,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     releasedAt = performance.now();
     for (const chunk of held.splice(0)) write(chunk);
   };
+  /** Writes keys of ours. */
   const press = (keys: string) => {
     drawsAtKey = draws;
     write(keys);
@@ -194,9 +195,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     for (let cuts = 0; now !== undefined && cuts < MOST_CUTS; cuts++) {
       const before = JSON.stringify(now);
       press(CUT);
-      now = await inTime((box) => judge(box) === "empty prompt" || JSON.stringify(box) !== before);
-      if (now !== undefined && judge(now) === "empty prompt") return;
-      if (now !== undefined && judge(now) !== "draft") now = await inTime((box) => judge(box) !== "other");
+      now = await inTime((box) => judge(box) !== "other" && JSON.stringify(box) !== before);
       if (now !== undefined && judge(now) === "empty prompt") return;
     }
   };

@@ -82,12 +82,16 @@ describe("the user's input", () => {
     expect(keyboard.mayDraft()).toBe(true);
     wait(3000);
     expect(keyboard.mayDraft()).toBe(false);
+    expect(keyboard.isInDoubt()).toBe(true);
+    keyboard.sawEmpty();
+    expect(keyboard.isInDoubt()).toBe(false);
   });
 
   it.each(Object.entries(empties))("after %s there is no draft", (_, keys) => {
     const { see, keyboard } = start();
     see(keys);
     expect(keyboard.mayDraft()).toBe(false);
+    expect(keyboard.isInDoubt()).toBe(false);
   });
 
   it("a key breaks the silence for as long as is asked", () => {
