@@ -195,6 +195,8 @@ function help(name?: string): Promise<void> {
       `  ${"[claude args…]".padEnd(22)} claude in the supervisor; also: claudemesh run [claude args…]\n` +
       `  ${"".padEnd(22)} every word that is not below is claude's; --help, -h and --version alone are ours\n${lines.join("\n")}\n` +
       `  ${"hook, mcp".padEnd(22)} called by Claude Code\n\n` +
+      `What a session sends because of mail stops after 20 hops, 20 times to and fro a minute, 60 an hour or 240 a day\n` +
+      `between two sessions; then you are told, and your prompt begins anew. What you ask for is not slowed.\n\n` +
       `Every verb that prints data takes --json. claudemesh help <verb> shows its options.\n` +
       `Exit: 0 done, 1 could not, 2 usage, 75 try again; run exits as claude did.\n`,
   );

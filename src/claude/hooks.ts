@@ -17,8 +17,10 @@ import { commandOf, isRunning } from "../mesh/process.ts";
 import { isWaking, type Letter, onTheirWay, peek, readLetter, readSeen, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
 import { forget, mayAnnounce, mayHand, noteTried, triesIn } from "../mesh/tried.ts";
+import { mailBegan, mailJoined, personBegan } from "../mesh/turn.ts";
 import { waitWhile } from "../wait.ts";
 import {
+  beganBy,
   CONTEXT_LIMIT,
   type Framed,
   frameLength,
@@ -96,7 +98,7 @@ export async function answerHook(event: string, input: HookInput, began: number 
     case "UserPromptSubmit":
       return userPromptSubmit(peer, input.prompt ?? "", to, began);
     case "PostToolUse":
-      return hand(event, peer, to, (letter) => letter.message.priority === "now");
+      return during(peer, await hand(event, peer, to, (letter) => letter.message.priority === "now"));
     case "Stop":
       return stop(peer, input, to);
     case "FileChanged":
@@ -199,6 +201,11 @@ async function userPromptSubmit(peer: Peer, prompt: string, to: Destination, beg
     arrived: letters,
     held: [...again, ...held],
   });
+  const shown = [...letters, ...(handed.handed?.letters ?? [])];
+  const who = beganBy(prompt);
+  if (who === "person") personBegan(peer.id);
+  else if (who === "mail") mailBegan(peer.id, shown);
+  else mailJoined(peer.id, shown);
   if (!handed.handed && !inPrompt.length && isNotice(prompt)) {
     log("empty-bell-blocked", peer.id);
     return {
@@ -326,9 +333,16 @@ export function notHanded({ handed }: HookOutput): void {
   if (handed) giveUp(handed.id, handed.letters);
 }
 
+/** What a hook shows in the middle of a turn. */
+function during(peer: Peer, handed: HookOutput): HookOutput {
+  mailJoined(peer.id, handed.handed?.letters ?? []);
+  return handed;
+}
+
 async function stop(peer: Peer, input: HookInput, to: Destination): Promise<HookOutput> {
   // One continuation with mail a chain: what comes later rings again once the session is idle.
   const handed: HookOutput = input.stop_hook_active ? {} : await hand("Stop", peer, to, isWaking);
+  mailBegan(peer.id, handed.handed?.letters ?? []);
   const answer = handed.handed ? handed : remind(peer);
   if (answer.json) {
     setState(peer, "busy");

@@ -8,6 +8,7 @@ import { messageIdOf, oneLine, subjectOf } from "../mesh/message.ts";
 import { owesAnswer } from "../mesh/owed.ts";
 import type { Peer } from "../mesh/peers.ts";
 import type { Letter } from "../mesh/receive.ts";
+import { turnFor } from "../mesh/turn.ts";
 
 /** Our tools as Claude Code names those of a plugin; never to be mixed up with its own SendMessage. */
 export const TOOL_PREFIX = "mcp__plugin_claudemesh_mail__";
@@ -114,6 +115,7 @@ export const frames = (letters: Letter[], now: number = Date.now()): string =>
   letters.map((letter) => frame(letter, now)).join("\n\n");
 
 /**
+/**
  * The note of a letter that a bell puts into a prompt as `text`. By it bin/plugin/hook knows the letter there: after the
  * head come its line for the user and the text, both as JSON has them.
  */
@@ -123,7 +125,7 @@ export function traceOf(letter: Letter, text: string, to: Destination): string[]
 
 /** The head of the note of a letter that goes to the client by that road. */
 export const headOf = (letter: Letter, road: Road, to: Destination): string[] =>
-  noteHead(owesAnswer(letter), letter.message.hops, road, to);
+  noteHead(owesAnswer(letter), turnFor(letter), road, to);
 
 const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
 
@@ -224,6 +226,15 @@ export function isNotice(prompt: string): boolean {
     prompt.includes(`"FileChanged": ${NOTICE}`) &&
     prompt.length < 2000
   );
+}
+
+/** The client's own, and other programs', as bin/plugin/hook knows them: no person typed it, and it goes on with what was. */
+const MACHINES = /^<(task-notification|system-reminder|cross-session-message|teammate-message|channel)\b/;
+
+/** Who began the turn of this prompt: mail of ours, a person, or a machine that tells of something else. */
+export function beganBy(prompt: string): "mail" | "person" | "machine" {
+  if (isNotice(prompt) || isFramed(prompt)) return "mail";
+  return MACHINES.test(prompt) ? "machine" : "person";
 }
 
 /** What the user is shown: `✉ web: rerun the migration check`, one line a letter, at most five. */

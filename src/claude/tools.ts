@@ -11,6 +11,7 @@ import { oneLine } from "../mesh/message.ts";
 import { isAlive, listPeers, type Peer } from "../mesh/peers.ts";
 import { type Letter, peek, standStill, take } from "../mesh/receive.ts";
 import { reply } from "../mesh/reply.ts";
+import { mailJoined } from "../mesh/turn.ts";
 import { addressOf, describe, dispatch, recipientOf } from "./dispatch.ts";
 import { frames, headOf } from "./prompt.ts";
 import { rowsOf } from "./roster.ts";
@@ -149,6 +150,7 @@ export const TOOLS: Tool[] = [
       await standStill(self.id);
       const letters: Letter[] = drain === false ? peek(self.id).letters : take(self.id, () => true);
       if (!letters.length) return { text: "No mail waits." };
+      mailJoined(self.id, letters);
       return { text: frames(letters), after: () => drain !== false && handOver(self, letters) };
     },
   ),

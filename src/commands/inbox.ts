@@ -15,6 +15,7 @@ import { markSeen } from "../mesh/owed.ts";
 import { peek, standStill, take } from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
 import { threadIn } from "../mesh/thread.ts";
+import { mailJoined } from "../mesh/turn.ts";
 import { print, say } from "../print.ts";
 
 /** Prints unread mail, oldest first; with `--thread <id>` every letter of that thread in this mailbox. */
@@ -44,6 +45,7 @@ export async function run([who]: string[], options: Record<string, unknown>): Pr
     return peeking || session ? mail : { ...mail, state: "seen", path: letter.path };
   });
   await print(options, mails, mails.map(text).join("\n"));
+  if (id === own && own !== "you" && options.thread === undefined) mailJoined(id, found);
   // A session reads it as the output of its Bash tool, which the user may yet stop.
   if (!peeking && session)
     for (const letter of found) noteHanded(id, letter.unique, headOf(letter, "tool", destinationOf(session)));

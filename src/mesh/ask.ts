@@ -13,6 +13,7 @@ import { markSeen } from "./owed.ts";
 import { isAlive, readPeer } from "./peers.ts";
 import { type Letter, receiptIn, takeAnswer } from "./receive.ts";
 import { letterNameFor, send } from "./send.ts";
+import { mailJoined } from "./turn.ts";
 import { watch } from "./watch.ts";
 
 export interface Asked {
@@ -62,6 +63,7 @@ export async function ask(
       markSeen(from.id, [answer]);
       throw new MeshError("FAILED", `can't get an answer from ${to.name}: ${reasonOf(answer)}`);
     }
+    if (byModel) mailJoined(from.id, [answer]);
     return { message_id, answer, shown: () => markSeen(from.id, [answer]) };
   } finally {
     stopWaiting(from.id, unique);

@@ -61,6 +61,15 @@ function inter(claimed: string, unique: string, reason: string, box: string, tel
   }
 }
 
+/** Keeps the text of a letter that was refused before it was sent, and who was to have it; gives its path. */
+export function keepRefused(text: string, unique: string, reason: string, boxes: string): string {
+  const target = join(deadBox(), "new", unique);
+  isPlaced(Buffer.from(`X-Mesh-Dead: refused: ${reason}\nX-Mesh-Mailbox: ${boxes}\n${text}`), target);
+  syncDir(dirname(target));
+  log("dead", unique, `refused: ${reason}`);
+  return target;
+}
+
 /** Writes a file; false if there is one of that name, be it only since this moment: two may bury letters of one name at once. */
 function isPlaced(text: Buffer, target: string): boolean {
   const written = join(deadBox(), "tmp", uniqueName());

@@ -32,10 +32,11 @@ export interface Handed extends Destination {
 
 /**
  * The first two lines of a note in handed/ or posted/. The first is for the sh hook: `question` if an answer will be owed,
- * else `-`; the hops of the thread; the road; the turn, if it is known. The second is JSON.
+ * else `-`; what the file `turn` is to hold, `-` for nothing; the road; Claude Code's turn, if it is known. The second is
+ * JSON.
  */
-export const noteHead = (asks: boolean, hops: number, road: Road, { turn, ...to }: Destination): string[] => [
-  [asks ? "question" : "-", hops, road, ...(turn && /^[\w-]+$/.test(turn) ? [turn] : [])].join(" "),
+export const noteHead = (asks: boolean, began: string, road: Road, { turn, ...to }: Destination): string[] => [
+  [asks ? "question" : "-", began || "-", road, ...(turn && /^[\w-]+$/.test(turn) ? [turn] : [])].join(" "),
   JSON.stringify(to),
 ];
 

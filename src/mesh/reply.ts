@@ -3,7 +3,6 @@
 import { MeshError } from "../errors.ts";
 import type { Recipient } from "./address.ts";
 import { isAwaited } from "./awaited.ts";
-import { checkHops } from "./brakes.ts";
 import { mailbox } from "./home.ts";
 import { collect, isSafeName, locate, mark } from "./maildir.ts";
 import { type Address, type Message, subjectOf, uniqueNameOf } from "./message.ts";
@@ -34,8 +33,6 @@ export function ownLetter(id: string, messageId: string): Letter {
 export function reply(from: Address, messageId: string, body: string, byModel: boolean): Sent {
   const { message, unique } = ownLetter(from.id, messageId);
   const to = sender(message);
-  const hops = message.hops + (byModel ? 1 : 0);
-  checkHops(hops);
   const place = locate(mailbox(from.id), unique);
   const isAwaitedThere = isAwaited(to.id, uniqueNameOf(message.id));
   const isFirst = !(place?.at === "cur" && place.flags.includes("R"));
@@ -51,8 +48,10 @@ export function reply(from: Address, messageId: string, body: string, byModel: b
     ...(isFirst && asks ? {} : { priority: "low" as const }),
     inReplyTo: message.id,
     references: [...message.references, message.id].slice(-50),
-    hops,
+    // A word of the human's begins anew.
+    hops: byModel ? message.hops + 1 : 0,
     byModel,
+    closes: isFirst && asks,
   });
   if (to.id === "you" && !isAwaitedThere) notifyOfLetter(sent.unique, from.name, subjectOf(body));
   if (place?.at === "new") collect(mailbox(from.id), unique);

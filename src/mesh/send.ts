@@ -3,11 +3,13 @@
 import { isTemporary, MeshError, mendOf, reasonOf } from "../errors.ts";
 import { waitWhile } from "../wait.ts";
 import type { Recipient } from "./address.ts";
-import { checkSend, countSend } from "./brakes.ts";
+import { braked } from "./braked.ts";
+import { countSend, hopsFor, type Passage } from "./brakes.ts";
 import { mailbox, openHome } from "./home.ts";
 import { log } from "./log.ts";
 import { deliver, locate, makeMailbox, nextName } from "./maildir.ts";
 import { type Address, compose, type Draft, messageIdOf } from "./message.ts";
+import { turnOf } from "./turn.ts";
 
 export type Order = Omit<Draft, "id" | "to" | "from"> & {
   from: Address;
@@ -16,6 +18,8 @@ export type Order = Omit<Draft, "id" | "to" | "from"> & {
   unique?: string;
   /** whether a model sends it, and the brakes hold for it; left out for what no brake is for */
   byModel?: boolean;
+  /** it closes a question or a task */
+  closes?: boolean;
 };
 
 export interface Sent {
@@ -26,21 +30,34 @@ export interface Sent {
 
 /**
  * Delivers one letter to every recipient, all under the same Message-ID.
- * Throws MeshError EMPTY_BODY, TOO_LARGE, REPEATED or TOO_FAST before anything is written; TRY_AGAIN or FAILED naming who did not get it.
+ * Throws MeshError EMPTY_BODY, TOO_LARGE, REPEATED, TOO_FAST or TOO_FAR before anything is sent; TRY_AGAIN or FAILED naming who did not get it.
  */
-export function send({ to, unique = letterNameFor(to), byModel, ...draft }: Order): Sent {
+export function send({ to, unique = letterNameFor(to), byModel, closes, ...draft }: Order): Sent {
   openHome();
-  const textFor = (waitsFor?: string) => compose({ ...draft, id: messageIdOf(unique), to, waitsFor });
-  const text = textFor();
-  // The same words to two questions are two answers.
-  const what = draft.inReplyTo ? `${draft.inReplyTo}\n${draft.body}` : draft.body;
+  let whole = { ...draft, id: messageIdOf(unique), to };
+  let text = compose(whole);
+  let takeBack = (_: string) => {};
   if (byModel !== undefined)
-    checkSend(
-      draft.from.id,
-      to.map(({ id }) => id),
-      what,
-      byModel,
-    );
+    try {
+      const passage: Passage = {
+        from: draft.from.id,
+        to: to.map(({ id }) => id),
+        // The same words to two questions are two answers.
+        what: draft.inReplyTo ? `${draft.inReplyTo}\n${draft.body}` : draft.body,
+        turn: byModel ? turnOf(draft.from.id) : undefined,
+        closes,
+      };
+      const hops = hopsFor(passage, draft.hops ?? 0);
+      if (hops !== (draft.hops ?? 0)) {
+        whole = { ...whole, hops };
+        text = compose(whole);
+      }
+      takeBack = countSend(passage);
+    } catch (error) {
+      if (error instanceof MeshError) throw braked(error, whole, unique, text);
+      // The letter goes, whatever becomes of the brakes' notes.
+      log("brakes-error", draft.from.id, String(error));
+    }
   const failed: string[] = [];
   let temporary = true;
   let mend: string | undefined;
@@ -48,15 +65,14 @@ export function send({ to, unique = letterNameFor(to), byModel, ...draft }: Orde
     const box = mailbox(recipient.id);
     try {
       makeMailbox(box);
-      deliver(box, unique, recipient.folder === undefined ? text : textFor(recipient.folder));
+      deliver(box, unique, recipient.folder === undefined ? text : compose({ ...whole, waitsFor: recipient.folder }));
       log("send", unique, draft.kind ?? "task", `from=${draft.from.id}`, `to=${recipient.id}`);
     } catch (error) {
       temporary &&= isTemporary(error);
       mend ??= mendOf(error);
       failed.push(`${recipient.name} (${reasonOf(error)})`);
-      continue;
+      takeBack(recipient.id);
     }
-    if (byModel !== undefined) note(draft.from.id, recipient.id, what);
   }
   if (failed.length)
     throw new MeshError(
@@ -75,13 +91,4 @@ export const letterNameFor = (to: Recipient[]): string => nextName(to.map(({ id 
 /** Waits until the letter has left new/ of every recipient, at most `ms`. */
 export async function settle({ unique, to }: Sent, ms: number): Promise<void> {
   await waitWhile(() => to.some((r) => locate(mailbox(r.id), unique)?.at === "new"), ms, 5);
-}
-
-/** The letter is there, whatever becomes of the brakes' ledger. */
-function note(from: string, to: string, what: string): void {
-  try {
-    countSend(from, to, what);
-  } catch (error) {
-    log("brakes-error", from, to, String(error));
-  }
 }

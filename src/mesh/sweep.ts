@@ -74,7 +74,7 @@ function endTerms(id: string, config: Config, { time: now, running }: { time: nu
   removeOlder(join(box, "tmp"), TMP_AGE, now);
   // While such a note lies there every prompt starts a node to look for the letter in it.
   removeOlder(join(box, "posted"), HOUR, now);
-  for (const room of ["rung", "sent", "bounced", "awaited", "handed", "tried", "whole"])
+  for (const room of ["rung", "counted", "braked", "bounced", "awaited", "handed", "tried", "whole"])
     removeOlder(join(box, room), config.keep_unseen_days * DAY, now);
   removeOlder(join(box, "cur"), config.keep_seen_days * DAY, now, (name) => !name.endsWith(":2,"));
   const term = config.keep_unseen_days * DAY;

@@ -156,7 +156,7 @@ fuzz<{ name: string; given: Record<string, unknown> }>(4, {
       expect(readdirSync(join(home, ".."))).toEqual([".claudemesh"]);
       // The brakes on a model that sends too much are not what is tried here.
       for (const id of readdirSync(join(home, "inbox")))
-        rmSync(join(home, "inbox", id, "sent"), { recursive: true, force: true });
+        rmSync(join(home, "inbox", id, "counted"), { recursive: true, force: true });
     };
   },
 });

@@ -122,7 +122,7 @@ describe("an answer", () => {
     expect(bodies(inbox())).toEqual(["8080"]);
   });
 
-  it("of the human counts no hop and has no limit", () => {
+  it("of the human begins anew and has no limit", () => {
     const home = tempMesh();
     const you = box(home, "you");
     box(home, "api");
@@ -135,17 +135,27 @@ describe("an answer", () => {
       peek("you")
         .letters.filter((l) => l.message.kind === "answer")
         .map((l) => l.message.hops),
-    ).toEqual(Array(25).fill(3));
+    ).toEqual(Array(25).fill(0));
   });
 
-  it("twenty-one hops into a thread is refused and nothing is sent or marked", () => {
-    const { id } = asked("task", { hops: MOST_HOPS - 1 });
-    reply(API, id, "twenty", true);
-    expect(inbox()[0]?.message.hops).toBe(20);
-    const { unique, id: last } = asked("task", { hops: MOST_HOPS });
-    expect(thrownBy(() => reply(API, last, "twenty-one", true))).toMatchObject({ code: "TOO_FAR" });
-    expect(inbox()).toEqual([]);
-    expect(receiptIn("api", unique)?.state).toBe("queued");
+  it("to the human is never refused for how far the thread has gone: it wakes nobody", () => {
+    for (const hops of [MOST_HOPS - 1, MOST_HOPS, 1000]) {
+      const { id } = asked("task", { hops });
+      reply(API, id, "twenty", true);
+      expect(inbox()[0]?.message.hops).toBe(20);
+    }
+  });
+
+  it("twenty-one hops into a thread is refused and nothing is sent or marked", async () => {
+    const home = tempMesh();
+    const web = await joinMesh({ pid: sleeper().pid, cwd: tempFolder(), name: "web" });
+    const task = (hops: number) => letter(box(home, "api"), { from: { ...API, id: web.id, name: "web" }, hops });
+    reply(API, messageIdOf(task(MOST_HOPS - 1)), "twenty", true);
+    expect(peek(web.id).letters[0]?.message.hops).toBe(20);
+    const last = task(MOST_HOPS);
+    expect(thrownBy(() => reply(API, messageIdOf(last), "twenty-one", true))).toMatchObject({ code: "TOO_FAR" });
+    expect(peek(web.id).letters).toHaveLength(1);
+    expect(receiptIn("api", last)?.state).toBe("queued");
   });
 
   it("a thread between two models ends by itself after twenty replies", async () => {
