@@ -148,7 +148,7 @@ export async function stage(
   }
   const path = `${bin}:${dirname(process.execPath)}:${process.env.PATH}`;
   const verb: Stage["verb"] = (...args) => home.run(args, { env: { PATH: path } });
-  const folders = ["web", "api"].map((name) => home.folder(name));
+  const folders = ["web", "api", "ci"].map((name) => home.folder(name));
   seedHome(home.home, { trust: folders, settings: settings ?? {} });
   if (mode === "bare") {
     const installed = await verb("install");
