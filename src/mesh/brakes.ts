@@ -1,7 +1,7 @@
 // Brakes against two models that talk each other into a loop, on disk so that they outlive a restart: how far mail has
 // answered mail, how often two sessions have gone to and fro, the same letter again. What a person began is not slowed.
 //
-// inbox/<a>/counted/<b>/<n> -> "<ms> <sender> <as> <digest>": the n-th letter between a and b (a sorts first), a link
+// inbox/<a>/counted/<b>/<n> -> "<ms> <sender> <as> <digest> <unique name>": the n-th letter between a and b (a sorts first), a link
 // that leads nowhere, for it is made in one step with what it says, and fails if another process made the n-th first:
 // who decides by 1 to n-1 and makes n has decided by all there was, however many send at once. So the last is kept.
 
@@ -11,6 +11,7 @@ import { errnoOf, ignore, MeshError } from "../errors.ts";
 import { namesIn } from "./files.ts";
 import { mailbox, makeDir } from "./home.ts";
 import { log } from "./log.ts";
+import { isSafeName, locate } from "./maildir.ts";
 import { type Turn, touchedAt } from "./turn.ts";
 
 /** How many times mail may be sent in answer to mail, one letter because of the other. */
@@ -52,12 +53,14 @@ interface Entry {
   from: string;
   as: As;
   what: string;
+  unique: string;
 }
 
 /** One letter on its way from a session or the human to some mailboxes. */
 export interface Passage {
   from: string;
   to: string[];
+  unique: string;
   /** by what it is known as the same again */
   what: string;
   /** what began the turn in which a model sends it; left out for the human's letters: of those only repeats are refused */
@@ -95,11 +98,11 @@ export function countSend(passage: Passage, clock: () => number = Date.now): (id
     const counted: { pair: Pair; n: number }[] = [];
     const takeBack = (only?: string) => {
       for (const { pair, n } of counted)
-        if (only === undefined || pair.ids[1] === only) replaceLink(pair, n, textOf(now, passage.from, "void", ""));
+        if (only === undefined || pair.ids[1] === only) replaceLink(pair, n, textOf(now, passage, "void"));
     };
     const isTaken = pairs.every((pair) => {
       const n = (pair.entries.at(-1)?.n ?? 0) + 1;
-      const made = makeLink(pair, n, textOf(now, passage.from, kindOf(passage, pair), digestOf(passage.what)));
+      const made = makeLink(pair, n, textOf(now, passage, kindOf(passage, pair)));
       if (made) counted.push({ pair, n });
       return made;
     });
@@ -130,13 +133,14 @@ function pairOf(from: string, to: string): Pair {
     .flatMap((n) => {
       const text = ignore(["ENOENT"], () => ignore(["EINVAL"], () => readlinkSync(join(dir, String(n)))) ?? "");
       if (text === undefined) return [];
-      const [at, sender = "", as, what = ""] = text.split(" ");
-      return { n, at: Number(at) || 0, from: sender, as: as as As, what };
+      const [at, sender = "", as, what = "", unique = ""] = text.split(" ");
+      return { n, at: Number(at) || 0, from: sender, as: as as As, what, unique };
     });
   return { dir, ids: [from, to], entries };
 }
 
-const textOf = (at: number, from: string, as: As, what: string) => `${at} ${from.replace(/\s/g, "_")} ${as} ${what}`;
+const textOf = (at: number, { from, what, unique }: Passage, as: As) =>
+  `${at} ${from.replace(/\s/g, "_")} ${as} ${digestOf(what)} ${unique}`;
 
 /** False: another process has made it. */
 function makeLink({ dir }: Pair, n: number, text: string): boolean {
@@ -176,8 +180,10 @@ const isFrom = (entry: Entry, id: string) => entry.from === id.replace(/\s/g, "_
 function check(passage: Passage, pairs: Pair[], now: number): void {
   const { from, what, turn } = passage;
   const digest = digestOf(what);
-  const isRepeat = ({ entries }: Pair) =>
-    within(entries, now, REPEAT).some((e) => isFrom(e, from) && e.as !== "void" && e.what === digest);
+  // Who was killed before he had delivered it may say it again.
+  const isThere = (id: string, { unique }: Entry) => isSafeName(unique) && locate(mailbox(id), unique) !== undefined;
+  const isRepeat = ({ entries, ids: [, to] }: Pair) =>
+    within(entries, now, REPEAT).some((e) => isFrom(e, from) && e.what === digest && isThere(to, e));
   if (pairs.every(isRepeat))
     throw new MeshError(
       "REPEATED",

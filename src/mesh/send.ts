@@ -42,6 +42,7 @@ export function send({ to, unique = letterNameFor(to), byModel, closes, ...draft
       const passage: Passage = {
         from: draft.from.id,
         to: to.map(({ id }) => id),
+        unique,
         // The same words to two questions are two answers.
         what: draft.inReplyTo ? `${draft.inReplyTo}\n${draft.body}` : draft.body,
         turn: byModel ? turnOf(draft.from.id) : undefined,

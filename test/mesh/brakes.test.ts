@@ -43,6 +43,7 @@ const mailAt = (shown: number, hops = 0): Turn => ({ hops, shown });
 const passage = (from: string, to: string, what: string, more: Partial<Passage> = {}): Passage => ({
   from,
   to: [to],
+  unique: "none",
   what,
   turn: PERSON,
   ...more,
@@ -172,7 +173,7 @@ describe("to and fro", () => {
       for (let i = 0; i < 10; i++) {
         const now = ${NOW} + Number(args[0]) + i;
         const [from, to] = i % 2 ? ["api", "web"] : ["web", "api"];
-        countSend({ from, to: [to], what: "letter " + now, turn: { shown: 0 } }, () => now);
+        countSend({ from, to: [to], unique: "none", what: "letter " + now, turn: { shown: 0 } }, () => now);
       }
       done(null);`;
     await inNode(ten, { args: ["0"] });
@@ -283,8 +284,10 @@ describe("mail that nobody asked for", () => {
 });
 
 describe("the same letter again", () => {
-  const done = (now: number, from = "web", whom = "api", what = "done") =>
-    countSend(passage(from, whom, what), () => now);
+  const done = (now: number, from = "web", whom = "api", what = "done") => {
+    countSend(passage(from, whom, what, { unique: letter(mailbox(whom)) }), () => now);
+  };
+  const mailbox = (id: string) => box(process.env.CLAUDEMESH_HOME ?? "", id);
 
   it("is refused for ten seconds and passes after that", () => {
     tempMesh();
@@ -293,6 +296,15 @@ describe("the same letter again", () => {
     for (const at of [0, 1, 9]) expect(thrownBy(() => done(NOW + at * S))).toMatchObject({ code: "REPEATED" });
     expect(thrownBy(() => done(NOW + REPEAT - 1))).toMatchObject({ code: "REPEATED" });
     done(NOW + REPEAT);
+  });
+
+  it("passes if the first has not got there: its sender was killed, or it was deleted", () => {
+    tempMesh();
+    countSend(passage("web", "api", "done", { unique: "1796078125.M480000P1Q1.vm" }), () => NOW);
+    done(NOW);
+    expect(thrownBy(() => done(NOW))).toMatchObject({ code: "REPEATED" });
+    rmSync(join(mailbox("api"), "new"), { recursive: true });
+    done(NOW);
   });
 
   it("goes to another recipient, and another text to the same one", () => {
@@ -310,7 +322,7 @@ describe("the notes of what was sent", () => {
     const home = tempMesh();
     countSend(passage("web", "api", "the secret plan"), () => NOW);
     const dir = ledger(home);
-    expect(readlinkSync(join(dir, "1"))).toMatch(new RegExp(`^${NOW} web person [a-z0-9.]+$`));
+    expect(readlinkSync(join(dir, "1"))).toMatch(new RegExp(`^${NOW} web person [a-z0-9.]+ none$`));
     expect(statSync(dir).mode & 0o777).toBe(0o700);
   });
 
@@ -423,7 +435,10 @@ describe("a letter that was not sent", () => {
     expect(listNew(box(home, "api"))).toEqual([]);
     // Who tries again after that time must not be refused once more for another of them.
     const seconds = Number(/in (\d+) s/.exec(error.hint ?? "")?.[1]);
-    countSend({ ...passage("web", "", "deploy"), to: ["api", "ci", "db"] }, () => Date.now() + seconds * S);
+    countSend(
+      { ...passage("web", "", "deploy", { unique: "other" }), to: ["api", "ci", "db"] },
+      () => Date.now() + seconds * S,
+    );
   });
 
   it("because it could not be written, is no repeat when it is tried again", () => {
