@@ -72,7 +72,7 @@ export function recipientOf(to: string, from: Peer | undefined): Recipient {
 
 /**
  * Sends one letter and looks where it is.
- * Throws the MeshErrors of resolveAddress and send, REPEATED or TOO_FAST, or USAGE for more than MANY recipients.
+ * Throws the MeshErrors of resolveAddress and send, the brakes' among them, or USAGE for more than MANY recipients.
  */
 export async function dispatch(order: Dispatch): Promise<Dispatched> {
   const from = order.from ?? ownPeer();

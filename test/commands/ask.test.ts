@@ -323,18 +323,34 @@ describe("a send to many", () => {
     expect(got(sessions)).toEqual([1, 1, 1, 1, 1, 1]);
   });
 
-  it("of a human twenty-five times is not too often; of a session it is, and it is told when to go on", async () => {
+  it.each(["you", "web"])("sixty times in a row by %s is not too often, and comes in order", async (who) => {
     const home = tempHome();
     const [api, web] = [await standIn(home), await standIn(home, "web")];
-    const loop = `i=0; while [ $i -lt $2 ]; do "$0" "$1" send --note api "letter $i from $3" || exit; i=$((i+1)); done`;
-    const send = (times: number, who: string, env: Environment) =>
-      finish(home.start("/bin/sh", ["-c", loop, process.execPath, cli, String(times), who], { env }));
-    expect((await send(21, "you", {})).code).toBe(0);
-    expect(api.room("new")).toHaveLength(21);
-    const fast = await send(25, "web", web.env);
-    expect(fast.code).toBe(75);
-    expect(fast.stderr).toMatch(/try again in \d+ s/);
-    expect(api.room("new")).toHaveLength(41);
+    const loop = `i=0; while [ $i -lt 60 ]; do "$0" "$1" send --note api "letter $i" || exit; i=$((i+1)); done`;
+    const env = who === "web" ? web.env : {};
+    const all = await finish(home.start("/bin/sh", ["-c", loop, process.execPath, cli], { env }));
+    expect([all.code, all.stderr]).toEqual([0, ""]);
+    const texts = api.room("new").map((name) => readFileSync(join(api.box, "new", name), "utf8").split("\n\n")[1]);
+    expect(texts).toEqual(Array.from({ length: 60 }, (_, i) => `letter ${i}\n`));
+  });
+
+  it("to and fro between two sessions is stopped, the model told to end its turn and the human why", async () => {
+    const home = tempHome();
+    const [api, web] = [await standIn(home), await standIn(home, "web")];
+    let sent = 0;
+    for (; ; sent++) {
+      const [me, other] = sent % 2 ? [api, web] : [web, api];
+      const done = await home.run(["send", "--note", other.id, `letter ${sent}`], { env: me.env });
+      if (done.code === 0 && sent < 60) continue;
+      expect(done).toMatchObject({ code: 75, stdout: "" });
+      expect(done.stderr).toMatch(
+        /gone to and fro 20 times within a minute\nend the turn: your user has been told, and has the text; a letter goes again in \d+ s\n/,
+      );
+      break;
+    }
+    expect(sent).toBe(20);
+    const [note] = JSON.parse((await home.run(["inbox", "--json"])).stdout) as { kind: string; body: string }[];
+    expect(note).toMatchObject({ kind: "bounce", body: expect.stringContaining("letter 20") });
   });
 
   it("the same text twice in a row is refused, and the second is not lost on anybody new", async () => {
