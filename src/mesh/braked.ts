@@ -30,7 +30,7 @@ export function braked(error: MeshError, draft: Draft, unique: string, text: str
   const hint = (told: string) => [`end the turn: ${told}`, error.hint].filter(Boolean).join("; ");
   try {
     const path = keepRefused(text, unique, reason, to.map(({ id }) => id).join(","));
-    tell(draft, reason, path);
+    tell(draft, reason, path, error.code === "TOO_FAR" ? "your prompt begins anew" : "in a minute letters go again");
     return new MeshError(error.code, error.message, hint("your user has been told, and has the text"));
   } catch (failure) {
     log("braked-error", unique, String(failure));
@@ -39,7 +39,7 @@ export function braked(error: MeshError, draft: Draft, unique: string, text: str
 }
 
 /** A note to the human with the text of the first letter of a loop. */
-function tell(draft: Draft, reason: string, path: string): void {
+function tell(draft: Draft, reason: string, path: string, anew: string): void {
   const { from, to, kind = "task" } = draft;
   if (!isFirst([from, ...to].map(({ id }) => id))) return;
   const whom = to.length > 3 ? `${to.length} sessions` : to.map(({ name }) => name.slice(0, 30)).join(", ");
@@ -55,7 +55,7 @@ function tell(draft: Draft, reason: string, path: string): void {
     subject,
     body:
       `claudemesh has stopped ${from.name} (${from.id}) writing to ${to.map((r) => `${r.name} (${r.id})`).join(", ")}: ${reason}.\n` +
-      "The session was told to end its turn. If this is to go on, say so to either of them: your prompt begins anew.\n" +
+      `The session was told to end its turn. If this is to go on, say so to either of them: ${anew}.\n` +
       "What else is stopped between them in the next quarter of an hour is kept in the same folder, without a note like this.\n\n" +
       `Not sent, and kept as ${path} (${kind}):\n\n${shown}`,
   });

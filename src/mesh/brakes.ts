@@ -39,6 +39,8 @@ const DAY = 24 * HOUR;
 export const REPEAT = 10_000;
 /** What another process noted may be ahead of this one's clock by so many ms; further ahead, the clock was set back. */
 const SKEW = 5000;
+/** Each attempt in vain is another process's success; more than so many, and the file system does not show what is there. */
+const MOST_ATTEMPTS = 1000;
 
 /**
  * What a letter counts as: `answer` closes a question or a task; `round` was sent because of mail, `again` as well but no
@@ -91,7 +93,7 @@ export function hopsFor({ turn, to, closes }: Passage, inThread: number): number
  */
 export function countSend(passage: Passage, clock: () => number = Date.now): (id: string) => void {
   const to = [...new Set(passage.to)].sort();
-  for (;;) {
+  for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts++) {
     const pairs = to.map((id) => pairOf(passage.from, id));
     const now = clock();
     check(passage, pairs, now);
@@ -110,9 +112,10 @@ export function countSend(passage: Passage, clock: () => number = Date.now): (id
       for (const pair of pairs) prune(pair, now);
       return takeBack;
     }
-    // Another process was quicker with one of them: what it sent may be what was one too few.
+    // Another process was quicker with one of them: what it sent may leave no room for this.
     takeBack();
   }
+  throw new Error(`can't count a letter from ${passage.from} to ${to.join(", ")}: others are always quicker`);
 }
 
 interface Pair {

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { exitStatus } from "../../src/errors.ts";
 import {
   countSend,
@@ -499,6 +499,32 @@ describe("what is braked", () => {
       expect(() => far("to all", others, to(id))).toThrow();
     }
     expect(peek("you").letters).toHaveLength(3);
+  });
+
+  it("is told again when it goes on a quarter of an hour later", () => {
+    const home = tempMesh();
+    box(home, "web");
+    woken("web", 20);
+    onTestFinished(() => void vi.useRealTimers());
+    const began = Date.now();
+    const dir = join(home, "inbox/you/braked");
+    const known = new Set<string>();
+    for (const [minutes, notes] of [
+      [0, 1],
+      [7, 1],
+      [14, 1],
+      [16, 2],
+      [20, 2],
+    ] as const) {
+      vi.useFakeTimers({ now: began + minutes * MINUTE, toFake: ["Date"] });
+      expect(() => far(`after ${minutes} min`)).toThrow(/to and fro/);
+      // A new file that says so has the system's time.
+      for (const name of readdirSync(dir).filter((one) => !known.has(one))) {
+        utimesSync(join(dir, name), new Date(), new Date());
+        known.add(name);
+      }
+      expect([minutes, peek("you").letters.length]).toEqual([minutes, notes]);
+    }
   });
 
   it("is cut in the note when it is long, and whole in the file", () => {

@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { dispatch } from "../../src/claude/dispatch.ts";
 import { claimRing, mayNotify, notifyHuman } from "../../src/mesh/notify.ts";
+import { send } from "../../src/mesh/send.ts";
 import { standIn } from "../claude/stand-in.ts";
 import { type Environment, type TempHome, tempHome, until } from "../temp-home.ts";
-import { inNode, tempFolder, tempMesh } from "./temp-mesh.ts";
+import { box, inNode, tempFolder, tempMesh } from "./temp-mesh.ts";
 
 /** What happens between a letter's delivery and the sender's next step: a supervisor may be quick. */
 const between = vi.hoisted(() => ({ run: undefined as ((unique: string) => void) | undefined }));
@@ -145,6 +146,21 @@ describe("a notice", () => {
     expect(notifyHuman("a", "b")).toBe(true);
     expect(await called(1)).toHaveLength(1);
   });
+});
+
+it("a loop that is stopped is told on the desktop, once", async () => {
+  const home = tempMesh();
+  const { env, calls, called } = desktop();
+  environment(env);
+  writeFileSync(join(box(home, "web"), "turn"), "20\n");
+  const [from, to] = [
+    { id: "web", name: "web", host: "laptop" },
+    { id: "api", name: "api", host: "laptop" },
+  ];
+  for (const body of ["one", "two"]) expect(() => send({ from, to: [to], body, byModel: true })).toThrow(/to and fro/);
+  const [first] = await called(1);
+  expect(words(first)).toEqual(["✉ claudemesh", expect.stringMatching(/^stopped web writing to api: mail has gone/)]);
+  expect(calls()).toHaveLength(1);
 });
 
 describe("of several who would tell of a letter", () => {
