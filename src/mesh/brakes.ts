@@ -232,7 +232,7 @@ function waitFor(passage: Passage, pair: Pair, now: number): Wait | undefined {
     return {
       until: last.at + MINUTE,
       code: "TOO_FAST",
-      reason: `the two of you have gone to and fro ${MOST_A_MINUTE} times within a minute`,
+      reason: `these two sessions have gone to and fro ${MOST_A_MINUTE} times within a minute`,
     };
   if (as === "person") return undefined;
   const since = Math.max(...pair.ids.map(touchedAt));
@@ -246,7 +246,7 @@ function waitFor(passage: Passage, pair: Pair, now: number): Wait | undefined {
       return {
         until: oldest.at + span,
         code: "TOO_FAR",
-        reason: `the two of you have written because of mail ${most} times within ${words}, with no word of a person`,
+        reason: `these two sessions have written because of mail ${most} times within ${words}, with no word of a person`,
       };
   }
   return undefined;
