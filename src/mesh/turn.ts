@@ -14,9 +14,12 @@ import type { Letter } from "./receive.ts";
 /** Without this word the next prompt, which the script looks at only if the file holds something, would go unnoticed. */
 const SHOWN = "-";
 
+/** More hops than any limit, however many a letter may claim. */
+const MOST = 999;
+
 /** What `turn` is to hold for a letter: its hops, or nothing for one of the human's, which is as good as his prompt. */
 export const turnFor = ({ message }: Pick<Letter, "message">): string =>
-  message.from?.id === "you" ? "" : String(message.hops);
+  message.from?.id === "you" ? "" : String(Math.min(message.hops, MOST));
 
 export interface Turn {
   /** of the mail that began it; undefined: a person did */
@@ -28,7 +31,7 @@ export interface Turn {
 /** What began the session's running turn. */
 export function turnOf(id: string): Turn {
   const text = ignore(["ENOENT", "ENOTDIR"], () => readSmall(join(mailbox(id), "turn")))?.trim() ?? "";
-  return { hops: /^\d{1,9}$/.test(text) ? Number(text) : undefined, shown: text ? timeOf(id, "turn") : 0 };
+  return { hops: /^\d+$/.test(text) ? Number(text) : undefined, shown: text ? timeOf(id, "turn") : 0 };
 }
 
 /** When, in ms, a person last gave the session a prompt or a letter; 0 if nobody ever did, as far as it mattered. */

@@ -2,7 +2,7 @@
 // it can, Node where letters are handed out.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { letter } from "../mesh/temp-mesh.ts";
@@ -56,6 +56,13 @@ describe.each(shells)("with no mail at hand, without Node, in %s %s", (...shell)
     }
   });
 
+  it.each(["touched", "turn"])("a file `%s` that can't be written blocks no prompt", async (name) => {
+    const { submit, file, started } = await session(name === "turn" ? undefined : "7\n");
+    mkdirSync(file(name));
+    expect(await submit("go on", shell)).toMatchObject({ code: 0, stdout: "", stderr: "" });
+    expect(started()).toBe(false);
+  });
+
   it.each(MACHINES)("what a machine tells goes on with it: %j", async (prompt) => {
     for (const was of ["20\n", "-\n", "", undefined]) {
       const { submit, turn, started, file } = await session(was);
@@ -89,6 +96,7 @@ describe.each(shells)("letters that a bell has posted, marked without Node in %s
     [[3], "3\n"],
     [[0], "0\n"],
     [[3, 11, 0], "11\n"],
+    [[1e20], "999\n"],
     [[3, "you"], ""],
     [["you"], ""],
   ] as const)("with %j hops begin a turn of %j", async (letters, expected) => {

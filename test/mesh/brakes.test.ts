@@ -569,6 +569,10 @@ describe("the turn", () => {
     expect(turnOf("web").hops).toBe(9);
     mailBegan("web", [letterOf(1)]);
     expect(turnOf("web").hops).toBe(1);
+    for (const hops of [1e9, 1e30, Number.POSITIVE_INFINITY]) {
+      mailBegan("web", [letterOf(hops)]);
+      expect(turnOf("web").hops).toBe(999);
+    }
   });
 
   it("of a person stays his, whatever is shown in it, until mail begins another", () => {
