@@ -224,10 +224,9 @@ export function createWitness(id: string): Witness {
       if (!peer || handed.length + posted.length === 0) break;
       if (peer.mcp !== process.pid && hasMailServer(peer)) break;
       const verdicts = judged([...handed, ...posted]);
-      markKept(
-        id,
-        [...verdicts].flatMap(([unique, verdict]) => (verdict === "kept" ? unique : [])),
-      );
+      const kept = [...verdicts].flatMap(([unique, verdict]) => (verdict === "kept" ? unique : []));
+      markKept(id, kept);
+      for (const unique of kept) clearPosted(id, unique);
       const now = performance.now();
       idle = stateOf(peer).state === "idle" ? idle + now - last : 0;
       last = now;

@@ -14,9 +14,19 @@ import { keepHanded, remindOf } from "../mesh/owed.ts";
 import { isLinked, type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
 import { commandOf, isRunning } from "../mesh/process.ts";
-import { isWaking, type Letter, onTheirWay, peek, readLetter, readSeen, standStill, take } from "../mesh/receive.ts";
+import {
+  isWaitingFor,
+  isWaking,
+  type Letter,
+  onTheirWay,
+  peek,
+  readLetter,
+  readSeen,
+  standStill,
+  take,
+} from "../mesh/receive.ts";
 import { ORPHANED } from "../mesh/sweep.ts";
-import { forget, mayAnnounce, mayHand, noteTried, triesIn } from "../mesh/tried.ts";
+import { mayAnnounce, mayHand, noteTried, triesIn, triesOf } from "../mesh/tried.ts";
 import { mailBegan, mailJoined, personBegan } from "../mesh/turn.ts";
 import { waitWhile } from "../wait.ts";
 import {
@@ -225,7 +235,7 @@ function arrived(peer: Peer, { unique, body }: Framed, to: Destination): "first"
   const box = mailbox(peer.id);
   const place = locate(box, unique);
   if (place?.at === "cur" && /[ST]/.test(place.flags)) {
-    forget(peer.id, unique);
+    clearPosted(peer.id, unique);
     return "again";
   }
   noteHanded(peer.id, unique, headOf(letter, roadOf("UserPromptSubmit"), to));
@@ -259,6 +269,9 @@ function heldFor(peer: Peer): Letter[] {
   return names.flatMap((unique) => readSeen(peer.id, `${unique}:2,`) ?? []);
 }
 
+/** A hook shows a few letters, and reads no more of them than this, whatever waits: the client waits for it. */
+const LOOKED_AT = 300;
+
 /**
  * Collects what `wanted` accepts, as much as one hook may say, and words it with what is `held` already; the user is told
  * of what has `arrived` in the prompt as well.
@@ -284,11 +297,15 @@ async function hand(
   );
   const isHeld = new Set([...arrived, ...held].map(({ unique }) => unique));
   const tries = triesIn(peer.id);
-  const taken = take(peer.id, (letter) => {
-    // What is held may have been put back by now.
-    if (!wanted(letter) || isHeld.has(letter.unique) || !mayHand(tries.get(letter.unique))) return false;
-    return fits(letter) || "stop";
-  });
+  const taken = take(
+    peer.id,
+    (letter) => {
+      // What is held may have been put back by now.
+      if (!wanted(letter) || isHeld.has(letter.unique) || !mayHand(tries.get(letter.unique))) return false;
+      return fits(letter) || "stop";
+    },
+    LOOKED_AT,
+  );
   const letters = [...kept, ...taken].sort((a, b) => (a.unique < b.unique ? -1 : 1));
   const systemMessage = summaryLine([...arrived, ...letters]);
   if (!letters.length) return arrived.length ? { json: { systemMessage } } : {};
@@ -349,7 +366,7 @@ async function stop(peer: Peer, input: HookInput, to: Destination): Promise<Hook
     // The client shows the user what continues a turn: a systemMessage would say it twice.
     return { ...answer, json: { hookSpecificOutput: answer.json.hookSpecificOutput } };
   }
-  if (peek(peer.id).letters.some(isWaking)) ring(mailbox(peer.id));
+  if (isWaitingFor(peer.id, isWaking, LOOKED_AT)) ring(mailbox(peer.id));
   return {};
 }
 
@@ -367,18 +384,16 @@ async function fileChanged(peer: Peer, input: HookInput): Promise<HookOutput> {
   const box = mailbox(peer.id);
   if (input.file_path !== undefined && input.file_path !== bellFile(box)) return {};
   if (!safeConfig().bells.includes("watcher")) return {};
-  const waiting = () => {
-    const tries = triesIn(peer.id);
-    return peek(peer.id).letters.filter((l) => isWaking(l) && mayAnnounce(tries.get(l.unique)));
-  };
-  const waits = () => stateOf(peer).state === "idle" && waiting().length > 0;
+  const isWaiting = (letter: Letter) => isWaking(letter) && mayAnnounce(triesOf(peer.id, letter.unique));
+  const waits = () => stateOf(peer).state === "idle" && isWaitingFor(peer.id, isWaiting, LOOKED_AT);
   const isBettered = expectsInbox(peer) || bellOf(peer) === "supervisor";
   await waitWhile(waits, isBettered ? BETTER_FIRST : 0, 50);
   if (!waits()) return {};
   notePosted(peer.id, NOTICE_POSTED);
-  const announced = waiting().map(({ unique }) => unique);
+  const { letters } = peek(peer.id, LOOKED_AT);
+  const announced = letters.filter(isWaiting).map(({ unique }) => unique);
   noteTried(peer.id, announced, "watcher");
-  return { stderr: `${notice(peek(peer.id).letters)}\n`, exit: 2 };
+  return { stderr: `${notice(letters)}\n`, exit: 2 };
 }
 
 /** The hooks' own view of what the session is doing, for clients that keep no status. */

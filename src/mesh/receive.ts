@@ -94,15 +94,26 @@ function examine(path: string, unique: string, whole: boolean): Found {
   }
 }
 
-/** What waits in new/, oldest first, not moved. Files that are no letters are buried on the way. */
-export function peek(id: string): { letters: Letter[]; unready: number } {
+/** What waits in new/, the first `most` of it, oldest first, not moved. Files that are no letters are buried on the way. */
+export function peek(id: string, most: number = Number.POSITIVE_INFINITY): { letters: Letter[]; unready: number } {
   const letters: Letter[] = [];
   let unready = 0;
   for (const found of waiting(id)) {
     if (found === "not yet") unready++;
     else letters.push(found);
+    if (letters.length + unready >= most) break;
   }
   return { letters, unready };
+}
+
+/** True if one of the first `most` letters that wait is `wanted`; looks no further than that one. */
+export function isWaitingFor(id: string, wanted: (letter: Letter) => boolean, most: number): boolean {
+  let looked = 0;
+  for (const found of waiting(id)) {
+    if (found !== "not yet" && wanted(found)) return true;
+    if (++looked >= most) return false;
+  }
+  return false;
 }
 
 /** The same one by one: who wants the first few does not read ten thousand. */
@@ -152,13 +163,19 @@ export function expire(id: string, name: string, message: Message, reason: strin
 /**
  * Collects the letters that `wanted` accepts, oldest first; the caller shows them and then marks each `S`. It stops at
  * the first one that somebody else took meanwhile: that collector has the rest. Who has a letter on its way through the
- * client gets no later one shown before it. So each sender's order is kept.
+ * client gets no later one shown before it. So each sender's order is kept. No more than `most` are looked at.
  */
-export function take(id: string, wanted: (letter: Letter) => boolean | "stop"): Letter[] {
+export function take(
+  id: string,
+  wanted: (letter: Letter) => boolean | "stop",
+  most: number = Number.POSITIVE_INFINITY,
+): Letter[] {
   const box = mailbox(id);
   const taken: Letter[] = [];
   let ahead: Set<string> | undefined;
+  let looked = 0;
   for (const letter of waiting(id)) {
+    if (++looked > most) break;
     if (letter === "not yet") continue;
     ahead ??= new Set(onTheirWay(id).map(senderOf));
     if (ahead.has(senderOf(letter))) continue;
@@ -222,7 +239,10 @@ function letterOf(found: Found, unique: string, path: string): Letter | undefine
 
 /** Resolves once no file in new/ is younger than STILL, at most after `ms`. For callers that may wait for a drop. */
 export async function standStill(id: string, ms: number = 3 * STILL): Promise<void> {
-  await waitWhile(() => peek(id).unready > 0, ms);
+  const box = mailbox(id);
+  // A file of our own naming is whole as soon as it is there: such ones are not opened for this.
+  const isUnready = (name: string) => !isOurName(name) && examine(newPath(box, name), name, false) === "not yet";
+  await waitWhile(() => listNew(box).some(isUnready), ms);
 }
 
 export type State = "queued" | "collected" | "seen" | "answered" | "expired" | "refused" | "dead";

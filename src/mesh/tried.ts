@@ -9,7 +9,6 @@ import type { Bell } from "./config.ts";
 import { namesIn } from "./files.ts";
 import { clearHanded } from "./handed.ts";
 import { FILE_MODE, mailbox, makeDir } from "./home.ts";
-import { clearPosted } from "./posted.ts";
 
 /**
  * Who put it there: a bell; `hook`, a hook that handed it over, which the client then threw away; `blind`, the same where
@@ -41,10 +40,12 @@ export function clearTried(id: string, unique: string): void {
   ignore(["ENOENT", "ENOTDIR", "ENAMETOOLONG"], () => unlinkSync(fileOf(id, unique)));
 }
 
-/** The letter has arrived for good, or has gone: no note of its way is needed any more. */
+/**
+ * The letter has arrived for good, or has gone. A note in posted/ stays: by it the hook knows what a bell has put on its way
+ * and what comes late, when it has been shown already.
+ */
 export function forget(id: string, unique: string): void {
   clearHanded(id, unique);
-  clearPosted(id, unique);
   clearTried(id, unique);
 }
 

@@ -183,7 +183,10 @@ class World {
     if (!isClear) await new Promise<void>((resolve) => setTimeout(resolve, 50));
     client.box = "";
     client.isPasting = false;
-    if (isClear) client.queue.push({ by: "typed", text });
+    if (isClear) {
+      client.puts++;
+      client.queue.push({ by: "typed", text });
+    }
     return isClear ? "entered" : "withdrawn";
   };
   /** A key: into an empty box, or one that takes away what stands there. */
@@ -294,6 +297,21 @@ class World {
   }
 }
 
+/** A world of its own for `story`, in which time is the test's. */
+async function inWorld(isNew: boolean, story: (world: World) => Promise<void>): Promise<void> {
+  stopTime();
+  try {
+    const world = new World(isNew);
+    await world.start();
+    await story(world);
+    await world.kill();
+  } finally {
+    vi.unstubAllGlobals();
+    vi.unstubAllEnvs();
+    vi.useRealTimers();
+  }
+}
+
 type Step = { says: string; run(world: World): Promise<void> | void };
 const step = (says: string, run: Step["run"]): Step => ({ says, run, [fc.toStringMethod]: () => says }) as Step;
 /** What happens all the time, and what seldom does. */
@@ -342,21 +360,13 @@ it.each([
     clocksFollowDate();
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 1, maxLength: 40, size: "max" }), async (script) => {
-        stopTime();
-        try {
-          const world = new World(isNew);
-          await world.start();
+        await inWorld(isNew, async (world) => {
           for (const one of script) {
             await one.run(world);
             world.isTrue();
           }
           await world.end();
-          await world.kill();
-        } finally {
-          vi.unstubAllGlobals();
-          vi.unstubAllEnvs();
-          vi.useRealTimers();
-        }
+        });
       }),
       {
         numRuns: Number(process.env.CLAUDEMESH_TEST_RUNS ?? 25),
@@ -365,5 +375,68 @@ it.each([
         ...(process.env.CLAUDEMESH_TEST_SEED ? { seed: Number(process.env.CLAUDEMESH_TEST_SEED) } : {}),
       },
     );
+  },
+);
+
+/** Each way in which confirmation can be missing, for ten minutes; and how often the letter is put before the client. */
+const WAYS: [
+  what: string,
+  most: number,
+  isNew: boolean,
+  away: (world: World) => void,
+  again?: (world: World) => void,
+][] = [
+  ["hooks are off, the transcript tells", 1, true, ({ client }) => Object.assign(client, { hooksOff: true })],
+  [
+    "hooks are off, no transcript",
+    1,
+    true,
+    ({ client }) => Object.assign(client, { hooksOff: true, writesNothing: true }),
+  ],
+  [
+    "hooks are off, the mail server is killed and started each minute",
+    1,
+    true,
+    ({ client }) => Object.assign(client, { hooksOff: true, writesNothing: true }),
+    (world) => {
+      world.killServer();
+      world.restartServer();
+    },
+  ],
+  ["each post is dropped", 2, true, () => {}, ({ client }) => Object.assign(client, { dropsNext: true })],
+  ["another hook blocks each prompt", 2, true, () => {}, ({ client }) => Object.assign(client, { blocksNext: true })],
+  ["each hook is killed", 2, true, () => {}, ({ client }) => Object.assign(client, { killsNext: true })],
+  ["hooks are off, 2.1.197", 1, false, ({ client }) => Object.assign(client, { hooksOff: true, writesNothing: true })],
+  [
+    "another hook blocks each prompt, 2.1.197",
+    2,
+    false,
+    () => {},
+    ({ client }) => Object.assign(client, { blocksNext: true }),
+  ],
+  ["each hook is killed, 2.1.197", 2, false, () => {}, ({ client }) => Object.assign(client, { killsNext: true })],
+];
+
+it.each(WAYS)(
+  "a letter that nothing confirms is put before the client once by a bell: %s",
+  { timeout: 120_000 },
+  async (what, most, isNew, away, again) => {
+    await inWorld(isNew, async (world) => {
+      away(world);
+      again?.(world);
+      world.send("web", "task");
+      for (let second = 0; second < 600; second += 5) {
+        again?.(world);
+        await world.pass(2500);
+        await world.rest();
+        await world.pass(2500);
+        if (second % 60 === 0) again?.(world);
+      }
+      const { puts } = world.client;
+      process.stdout.write(`put before the client in 10 min: ${puts} (${what})\n`);
+      expect(puts).toBeGreaterThan(0);
+      expect(puts).toBeLessThanOrEqual(most);
+      world.isTrue();
+    });
   },
 );

@@ -49,6 +49,12 @@ export class ModelClient {
   skipsNext = false;
   /** another hook blocks the next prompt */
   blocksNext = false;
+  /** no hook runs any more */
+  hooksOff = false;
+  /** it keeps no transcript */
+  writesNothing = false;
+  /** how often something has been put before it by a bell */
+  puts = 0;
   /** it draws nothing, reads nothing and begins nothing */
   isFrozen = false;
   sessionId = "s0";
@@ -71,6 +77,7 @@ export class ModelClient {
     return `${this.options.sessionFile.replace(/[^/]*$/, "")}${this.sessionId}.jsonl`;
   }
   private line(fields: object): void {
+    if (this.writesNothing) return;
     appendFileSync(this.transcript, `${JSON.stringify(fields)}\n`);
   }
   private context(hookEvent: string, text: string | undefined): void {
@@ -95,6 +102,7 @@ export class ModelClient {
 
   /** Runs a hook, and reads what it says unless it is killed first. */
   async hook(event: string, fields: HookInput = {}): Promise<HookOutput> {
+    if (this.hooksOff) return {};
     const { killsNext, skipsNext } = this;
     if (event !== "FileChanged") this.skipsNext = false;
     this.killsNext = false;
@@ -127,6 +135,7 @@ export class ModelClient {
   }
 
   post(text: string): void {
+    this.puts++;
     if (!this.dropsNext) this.queue.push({ by: "post", text });
     this.dropsNext = false;
   }
@@ -261,7 +270,9 @@ export class ModelClient {
     this.rung = now;
     const run = async () => {
       const { exit, stderr = "" } = await this.hook("FileChanged", { file_path: bell });
-      if (exit === 2) this.queue.push({ by: "notice", text: stderr.trim() });
+      if (exit !== 2) return;
+      this.puts++;
+      this.queue.push({ by: "notice", text: stderr.trim() });
     };
     this.watching = run().finally(() => {
       this.watching = undefined;

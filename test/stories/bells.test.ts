@@ -85,11 +85,12 @@ describe.each(versions)("with hooks alone, %s", (version) => {
     await mate.prompt("hello there");
     await held.arrived;
     expect(await shown("waits for a prompt")).toBe(1);
-    await receiptIs(first.message_id, "seen");
+    await receiptIs(first.message_id, "collected");
     const second = await send("api", "waits for the end of the turn");
     expect(second.to[0]).toMatchObject({ state: "queued", recipient: expect.stringMatching(/^busy/) });
     held.release("first part");
     expect(await shown("waits for the end of the turn")).toBe(1);
+    await receiptIs(first.message_id, "seen");
     await receiptIs(second.message_id, "seen");
     await mate.waitStatus("idle");
     expect(timesShown(api, "waits for a prompt")).toBe(1);

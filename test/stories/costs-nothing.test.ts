@@ -103,10 +103,10 @@ describe("while nothing waits", () => {
     mkdirSync(join(api.box, "posted"));
     writeFileSync(join(api.box, "posted", unique), "");
     await api.hook("UserPromptSubmit");
+    await api.hook("Stop");
     expect(api.room("cur")).toEqual([`${unique}:2,S`]);
-    await api.hook("UserPromptSubmit", {
-      prompt: `claudemesh mail: task from web (a8d0m2kq), just now, id <${unique}@claudemesh>\n~~~\nx\n~~~\nNo reply is needed.`,
-    });
+    const prompt = `claudemesh mail: task from web (a8d0m2kq), just now, id <${unique}@claudemesh>\n~~~\nrerun the migration check\n~~~\nNo reply is needed.`;
+    expect((await api.hook("UserPromptSubmit", { prompt })).json).toMatchObject({ decision: "block" });
     await api.hook("UserPromptSubmit", {}, { env: stub.env });
     expect(stub.started()).toBe(false);
   });

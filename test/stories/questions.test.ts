@@ -35,7 +35,8 @@ describe.each(versions)("a question to a session of %s", (version) => {
     const asked = await held.arrived;
     const question = idIn(newestText(asked));
     expect(newestText(asked)).toMatch(/claudemesh mail: question from web \([0-9a-z]{8}\)/);
-    await receiptIs(question, "seen");
+    // In the model's hands, but its turn may still be taken back: not before its first word.
+    await receiptIs(question, "collected");
     expect((await row("web"))?.state).toBe("busy");
 
     held.release({ tools: [call("reply_to_peer", { message_id: question, body: "it is port 8080" })] });
