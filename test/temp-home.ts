@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import { below } from "./claude/below.ts";
 
 /** The built command as shipped. */
 export const cli = fileURLToPath(new URL("../bin/claudemesh.cjs", import.meta.url));
@@ -19,6 +20,10 @@ export interface RunOptions {
   readonly env?: Environment;
   /** Milliseconds until the command is killed; 15,000 unless told. */
   readonly timeout?: number;
+  /** Not below the stand-in claude whose pid is in `env`, as all else that has it: somebody only says so. */
+  readonly apart?: boolean;
+  /** What the program is told its name is. */
+  readonly argv0?: string;
 }
 
 export interface Finished {
@@ -37,7 +42,7 @@ export interface TempHome {
   folder(...parts: string[]): string;
   /** Runs `claudemesh <args>` to its end. */
   run(args: readonly string[], options?: RunOptions): Promise<Finished>;
-  /** Starts any program in this home with piped stdio; killed when the test is finished. */
+  /** Starts any program in this home with piped stdio, below the claude that CLAUDE_PID names; killed when the test is finished. */
   start(command: string, args: readonly string[], options?: Omit<RunOptions, "input" | "timeout">): ChildProcess;
 }
 
@@ -97,11 +102,13 @@ export function tempHome(): TempHome {
     if (value !== undefined) env[name] = value;
   }
   const start: TempHome["start"] = (command, args, options = {}) => {
-    const child = spawn(command, args, {
-      cwd: options.cwd ?? home,
-      env: { ...env, ...options.env },
-      stdio: ["pipe", "pipe", "pipe"],
-    });
+    const cwd = options.cwd ?? home;
+    const all = { ...env, ...options.env };
+    const startBelow = options.apart ? undefined : below(all.CLAUDE_PID);
+    const { argv0 = command } = options;
+    const child = startBelow
+      ? startBelow(command, args, cwd, all)
+      : spawn(command, args, { argv0, cwd, env: all, stdio: ["pipe", "pipe", "pipe"] });
     children.push(child);
     return child;
   };

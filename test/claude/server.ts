@@ -2,11 +2,14 @@
 // library's own client at the other end of the pipe.
 
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { onTestFinished } from "vitest";
-import { cli, type Environment, type TempHome } from "../temp-home.ts";
+import { cli, type Environment, type TempHome, until } from "../temp-home.ts";
+import { RUNNER, startsBelow } from "./below.ts";
 
 const claude = fileURLToPath(new URL("claude.mjs", import.meta.url));
 
@@ -33,11 +36,18 @@ export async function claudeServer(
   flags: string[] = [],
 ): Promise<Server> {
   const sessionId = randomUUID();
+  const socket = home.path(`${sessionId.slice(0, 8)}.sock`);
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [claude, process.execPath, cli, "mcp", ...flags],
     cwd: home.folder(name),
-    env: { ...home.env, CLAUDE_STAND_IN: JSON.stringify({ sessionId }), CLAUDE_CODE_SESSION_ID: sessionId, ...env },
+    env: {
+      ...home.env,
+      CLAUDE_STAND_IN: JSON.stringify({ sessionId }),
+      CLAUDE_STAND_IN_RUNNER: JSON.stringify([socket, RUNNER.script]),
+      CLAUDE_CODE_SESSION_ID: sessionId,
+      ...env,
+    },
     stderr: "pipe",
   });
   const client = new Client({ name: "test", version: "1" });
@@ -46,6 +56,10 @@ export async function claudeServer(
   });
   onTestFinished(() => client.close());
   await client.connect(transport);
+  await until(() => existsSync(socket), "the stand-in to listen");
+  const runner = connect(socket);
+  runner.once("close", startsBelow(transport.pid ?? 0, runner, runner, RUNNER.end));
+  onTestFinished(() => void runner.destroy());
   return {
     client,
     pid: transport.pid ?? 0,

@@ -1,5 +1,5 @@
-// A session without Claude: a process that only sleeps, the session file that claude would write for it, and the
-// plugin's hooks run as hooks.json says, with the payloads that the real client sends (fixtures/hooks).
+// A session without Claude: a process of that name, the session file that claude would write for it, and the plugin's
+// hooks run below it as hooks.json says, with the payloads that the real client sends (fixtures/hooks).
 
 import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { startedAt } from "../../src/mesh/process.ts";
 import type { Environment, Finished, TempHome } from "../temp-home.ts";
+import { startsBelow } from "./below.ts";
 
 export const pluginFolder = fileURLToPath(new URL("../../bin/plugin", import.meta.url));
 
@@ -36,7 +37,7 @@ export interface StandIn {
   readonly cwd: string;
   /** The mailbox's folder. */
   readonly box: string;
-  /** What hooks, shells and servers of the session see. */
+  /** What hooks, shells and servers of the session see. What a home starts with it runs below the session's claude. */
   readonly env: Environment;
   sessionId: string;
   /** what the client calls the running turn */
@@ -107,6 +108,13 @@ export function claudeWith(home: TempHome, args: string[]): number {
   return home.start(script, args).pid ?? 0;
 }
 
+/** Starts a process that is a claude by its name and starts programs below itself. */
+export function claudeProcess(home: TempHome, cwd: string, env: Environment = {}): ChildProcess {
+  const child = home.start("/bin/bash", [], { cwd, env, argv0: "claude" });
+  if (child.pid && child.stdin && child.stdout) child.once("exit", startsBelow(child.pid, child.stdin, child.stdout));
+  return child;
+}
+
 /** Starts a session in the folder `name` of the home and lets its SessionStart hook register it. */
 export async function standIn(
   home: TempHome,
@@ -114,7 +122,7 @@ export async function standIn(
   { register = true, env = {}, session = {}, pid: given }: StandInOptions = {},
 ): Promise<StandIn> {
   const cwd = home.folder(name);
-  const child = given === undefined ? home.start("sleep", ["600"], { cwd }) : undefined;
+  const child = given === undefined ? claudeProcess(home, cwd) : undefined;
   const pid = given ?? child?.pid ?? 0;
   const mesh = env.CLAUDEMESH_HOME ?? home.path(".claudemesh");
   const file = home.path(".claude", "sessions", `${pid}.json`);
