@@ -60,8 +60,11 @@ class Below extends EventEmitter {
   began(pid: number): void {
     this.pid = pid;
     const [input = 0, ...outputs] = this.ends.splice(0);
-    const stdin = new Socket({ fd: input, readable: false, writable: true });
-    this.stdin.on("close", () => stdin.destroy()).pipe(stdin.on("error", () => {}));
+    const fd = openSync(this.names[0] ?? "", constants.O_WRONLY | constants.O_NONBLOCK);
+    closeSync(input);
+    const stdin = new Socket({ fd, readable: false, writable: true });
+    this.stdin.on("close", () => this.stdin.readableEnded || stdin.destroy()).pipe(stdin.on("error", () => {}));
+    this.once("exit", () => stdin.destroy());
     for (const stream of [this.stdout, this.stderr]) {
       const fd = outputs.shift() ?? 0;
       if (stream.destroyed) {
