@@ -3,6 +3,7 @@
 
 import { MeshError } from "../errors.ts";
 import { type Recipient, resolveAddress } from "../mesh/address.ts";
+import { SHELL } from "../mesh/home.ts";
 import {
   type Address,
   DEFAULT_PRIORITY,
@@ -16,7 +17,8 @@ import { notifyHuman, notifyOfLetter } from "../mesh/notify.ts";
 import type { Peer } from "../mesh/peers.ts";
 import { type State as ReceiptState, receiptIn } from "../mesh/receive.ts";
 import { send, settle } from "../mesh/send.ts";
-import { bellOf, ownPeer, stateOf } from "./session.ts";
+import { ownSelf, type Self } from "./own-peer.ts";
+import { bellOf, stateOf } from "./session.ts";
 
 export interface Dispatch {
   to: string;
@@ -53,6 +55,27 @@ export const addressOf = (peer: Peer | undefined): Address =>
       }
     : YOU;
 
+/** Who sends from this process, and whether the brakes on models hold for it: for all but the user. */
+export function sender(self: Self = ownSelf()): { from: Address; byModel: boolean; peer: Peer | undefined } {
+  const { peer, shell } = self;
+  const from = shell === undefined ? addressOf(peer) : { id: SHELL, name: shell, host: hostName() };
+  return { from, byModel: from.id !== YOU.id, peer };
+}
+
+/**
+ * The mailbox that is this process's own. Throws MeshError NOT_IN_A_SESSION in a shell that a session has started and
+ * that is none of it: neither its mail nor the user's is for such a one.
+ */
+export function ownBox(): string {
+  const { from } = sender();
+  if (from.id !== SHELL) return from.id;
+  throw new MeshError(
+    "NOT_IN_A_SESSION",
+    `can't tell whose mail is meant: this is ${from.name}`,
+    "look at any mailbox with: claudemesh inbox <id> --peek",
+  );
+}
+
 /** A word on a peer, for the errors that list several. */
 export const describe = (peer: Peer) => stateOf(peer).state;
 
@@ -75,8 +98,8 @@ export function recipientOf(to: string, from: Peer | undefined): Recipient {
  * Throws the MeshErrors of resolveAddress and send, the brakes' among them, or USAGE for more than MANY recipients.
  */
 export async function dispatch(order: Dispatch): Promise<Dispatched> {
-  const from = order.from ?? ownPeer();
-  const to = resolveAddress(order.to, { from, queue: order.queue ?? false, describe });
+  const { from, byModel, peer } = sender(order.from ? { peer: order.from } : undefined);
+  const to = resolveAddress(order.to, { from: peer, queue: order.queue ?? false, describe });
   if (to.length > MANY && order.asksForMany?.()) {
     const names = to.map((r) => `  ${r.id}  ${r.name}`).join("\n");
     throw new MeshError(
@@ -89,15 +112,15 @@ export async function dispatch(order: Dispatch): Promise<Dispatched> {
   const kind = order.kind ?? "task";
   const { priority, expires } = order;
   const sent = send({
-    from: addressOf(from),
+    from,
     to,
     body: order.body,
-    byModel: from !== undefined,
+    byModel,
     kind,
     ...(priority ? { priority } : {}),
     ...(expires ? { expires } : {}),
   });
-  for (const { id } of to) if (id === "you") notifyOfLetter(sent.unique, addressOf(from).name, subjectOf(order.body));
+  for (const { id } of to) if (id === "you") notifyOfLetter(sent.unique, from.name, subjectOf(order.body));
   const waking = (priority ?? DEFAULT_PRIORITY[kind]) !== "low";
   if (waking && [...before.values()].some((s) => s?.state === "idle")) await settle(sent, SETTLE);
   for (const r of to)

@@ -2,14 +2,14 @@
 // over has been collected first, and is noted in handed/ once the output is flushed. It is marked seen by a later hook of
 // the same turn, or by what the transcript says (evidence.ts): a flushed output is not yet one that the model is shown.
 
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { safeConfig } from "../mesh/config.ts";
 import { clearHanded, type Destination, handedNames, noteHanded, type Road } from "../mesh/handed.ts";
-import { FILE_MODE, mailbox } from "../mesh/home.ts";
+import { FILE_MODE, inboxRoot, mailbox } from "../mesh/home.ts";
 import { type Arrival, joinMesh, leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
-import { bellOf as bellFile, collect, locate, putBack, recover, ring } from "../mesh/maildir.ts";
+import { bellOf as bellFile, collect, locate, noteWatched, putBack, recover, ring } from "../mesh/maildir.ts";
 import { keepHanded, remindOf } from "../mesh/owed.ts";
 import { isLinked, type Peer, peerOfProcess } from "../mesh/peers.ts";
 import { clearPosted, heldForNotice, NOTICE_POSTED, notePosted } from "../mesh/posted.ts";
@@ -29,6 +29,7 @@ import { ORPHANED } from "../mesh/sweep.ts";
 import { mayAnnounce, mayHand, noteTried, triesIn, triesOf } from "../mesh/tried.ts";
 import { mailBegan, mailJoined, personBegan } from "../mesh/turn.ts";
 import { waitWhile } from "../wait.ts";
+import { type Own, ownClaude, supervisorOf } from "./own-peer.ts";
 import {
   beganBy,
   CONTEXT_LIMIT,
@@ -45,16 +46,7 @@ import {
   reminder,
   summaryLine,
 } from "./prompt.ts";
-import {
-  bellOf,
-  claudePid,
-  destinationOf,
-  expectsInbox,
-  isUnlisted,
-  readSessionFile,
-  sessionFileOf,
-  stateOf,
-} from "./session.ts";
+import { bellOf, destinationOf, expectsInbox, readSessionFile, sessionFileOf, stateOf } from "./session.ts";
 
 /** The fields of a hook's stdin that are used here; all are optional, for versions differ. */
 export interface HookInput {
@@ -85,13 +77,23 @@ export interface HookOutput {
   handed?: { id: string; letters: Letter[]; heads: string[][] };
 }
 
-/** Answers one hook call, which began at `began` (ms). Throws only on what the caller should log; the caller fails open. */
-export async function answerHook(event: string, input: HookInput, began: number = Date.now()): Promise<HookOutput> {
-  if (event === "PreToolUse") return preToolUse(input);
-  if (input.agent_id) return {};
-  const pid = claudePid();
-  if (pid === undefined || isUnlisted(pid)) return {};
+/**
+ * Answers one hook call of its claude, which began at `began` (ms). Throws only on what the caller should log; the caller
+ * fails open.
+ */
+export async function answerHook(
+  event: string,
+  input: HookInput,
+  began: number = Date.now(),
+  own: Own = ownClaude(),
+): Promise<HookOutput> {
+  if (event === "PreToolUse") return preToolUse(input, own);
+  if (input.agent_id || !("claude" in own)) return {};
+  const { claude: pid } = own;
   if (event === "SessionEnd") return sessionEnd(pid, input);
+  // The bell went with all of its mailbox: who attends to that registers the session again, with its id.
+  const isGone = input.file_path?.startsWith(inboxRoot()) && !existsSync(input.file_path);
+  if (event === "FileChanged" && isGone) return {};
   const peer = await registered(event, pid, input);
   const { transcript_path = peer.transcript_path } = input;
   const turn = input.prompt_id;
@@ -104,7 +106,7 @@ export async function answerHook(event: string, input: HookInput, began: number 
     case "SessionStart":
       return sessionStart(peer, input, began);
     case "CwdChanged":
-      return { json: output(event, { watchPaths: [bellFile(mailbox(peer.id))] }) };
+      return { json: output(event, watching(peer)) };
     case "UserPromptSubmit":
       return userPromptSubmit(peer, input.prompt ?? "", to, began);
     case "PostToolUse":
@@ -119,10 +121,9 @@ export async function answerHook(event: string, input: HookInput, began: number 
 }
 
 /** Judges a call that bin/plugin/hook has left to us. */
-async function preToolUse(input: HookInput): Promise<HookOutput> {
+async function preToolUse(input: HookInput, own: Own): Promise<HookOutput> {
   const { verdictOn, wordsOf } = await import("./rights.ts");
-  const pid = claudePid();
-  const self = () => (pid === undefined ? undefined : peerOfProcess(pid, input.session_id));
+  const self = () => ("claude" in own ? peerOfProcess(own.claude, input.session_id) : undefined);
   const json = wordsOf(verdictOn(input, self));
   return json ? { json } : {};
 }
@@ -144,7 +145,7 @@ async function registered(event: string, pid: number, input: HookInput): Promise
 export function arrivalOf(pid: number, input: HookInput): Arrival {
   const file = sessionFileOf(pid);
   const session = readSessionFile(file);
-  const supervisor = Number(process.env.CLAUDEMESH_SUPERVISOR);
+  const supervisor = supervisorOf(pid);
   return {
     pid,
     cwd: process.env.CLAUDE_PROJECT_DIR || input.cwd || process.cwd(),
@@ -155,7 +156,7 @@ export function arrivalOf(pid: number, input: HookInput): Arrival {
     ...(input.transcript_path ? { transcript_path: input.transcript_path } : {}),
     ...(session?.name ? { name: session.name } : {}),
     ...(session?.version ? { client: session.version } : {}),
-    ...(supervisor > 1 ? { supervisor } : {}),
+    ...(supervisor ? { supervisor } : {}),
   };
 }
 
@@ -172,7 +173,13 @@ async function sessionStart(peer: Peer, input: HookInput, began: number): Promis
   recover(box, ORPHANED);
   ring(box);
   const context = input.source === "compact" ? {} : { additionalContext: primer(peer) };
-  return { json: output("SessionStart", { watchPaths: [bellFile(box)], ...context }) };
+  return { json: output("SessionStart", { ...watching(peer), ...context }) };
+}
+
+/** Has Claude Code watch the peer's bell, and notes that it does. */
+function watching({ id }: Peer): { watchPaths: string[] } {
+  noteWatched(mailbox(id));
+  return { watchPaths: [bellFile(mailbox(id))] };
 }
 
 async function sessionEnd(pid: number, input: HookInput): Promise<HookOutput> {

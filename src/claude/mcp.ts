@@ -10,14 +10,15 @@ import { joinMesh, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { markKept } from "../mesh/owed.ts";
 import { BEAT, type Peer, peerOfProcess } from "../mesh/peers.ts";
-import { isRunning, startedAt } from "../mesh/process.ts";
+import { environmentOf, isRunning, startedAt } from "../mesh/process.ts";
 import { every } from "../mesh/watch.ts";
 import { waitWhile } from "../wait.ts";
 import { arrivalOf } from "./hooks.ts";
-import { attend } from "./presence.ts";
+import { type Own, ownClaude } from "./own-peer.ts";
+import { follow } from "./presence.ts";
 import { AUTHORITY } from "./prompt.ts";
 import { createRinger } from "./ringer.ts";
-import { claudePid, hasChannel, isUnlisted } from "./session.ts";
+import { hasChannel, readSessionFile, sessionFileOf } from "./session.ts";
 import { TOOLS } from "./tools.ts";
 
 /** How long, in ms, the session's own SessionStart hook gets to register it: it knows more than we do. */
@@ -39,8 +40,8 @@ function goesOn({ id, hooked }: Peer): void {
 
 /** Serves until stdin ends or claude is gone. `version` is the package's. */
 export async function serve(version: string): Promise<void> {
-  const pid = claudePid();
-  const listed = pid !== undefined && !isUnlisted(pid) ? pid : undefined;
+  const own = ownClaude();
+  const listed = "claude" in own ? own.claude : undefined;
   const over = new AbortController();
   const server = new McpServer(
     { name: "claudemesh", version },
@@ -55,7 +56,7 @@ export async function serve(version: string): Promise<void> {
       { description, inputSchema: input, annotations: { readOnlyHint: readOnly } },
       async (given: Record<string, unknown>, extra) => {
         try {
-          const peer = await self(listed);
+          const peer = await self(own);
           goesOn(peer);
           const { text, after } = await run(given, peer, {
             signal: AbortSignal.any([extra.signal, over.signal]),
@@ -119,27 +120,32 @@ async function ringFor(
   });
   await waitWhile(() => !peerOfProcess(pid) && !over, HOOK_FIRST, 50);
   if (over) return undefined;
-  const { id } = await self(pid);
-  await updatePeer(id, { mcp: process.pid });
-  const ringer = createRinger(id, push);
-  const attending = await attend(id, ringer.look);
-  return async () => {
-    await attending.close();
-    await ringer.stop();
-  };
+  const following = await follow(await self({ claude: pid }), async (id) => {
+    await updatePeer(id, { mcp: process.pid });
+    return createRinger(id, push);
+  });
+  return () => following.close();
 }
 
 /** This server's session as registered now; registers it if no hook has. Throws MeshError NOT_IN_A_SESSION. */
-async function self(pid: number | undefined): Promise<Peer> {
-  if (pid === undefined)
+async function self(own: Own): Promise<Peer> {
+  if (!("claude" in own))
     throw new MeshError(
       "NOT_IN_A_SESSION",
-      "can't tell which session this is: no claude runs above this server",
+      `can't tell which session this is: ${own.why}`,
       "start it from Claude Code, not by hand",
     );
-  const session = process.env.CLAUDE_CODE_SESSION_ID;
+  const { claude } = own;
+  const session = sessionIdOf(claude);
   return (
-    peerOfProcess(pid) ??
-    (await joinMesh(arrivalOf(pid, { cwd: process.cwd(), ...(session ? { session_id: session } : {}) })))
+    peerOfProcess(claude) ??
+    (await joinMesh(arrivalOf(claude, { cwd: process.cwd(), ...(session ? { session_id: session } : {}) })))
   );
+}
+
+/** The session that this claude has open, as far as it tells; what it has inherited itself is another's. */
+function sessionIdOf(claude: number): string | undefined {
+  const given = process.env.CLAUDE_CODE_SESSION_ID;
+  const inherited = environmentOf(claude, "CLAUDE_CODE_SESSION_ID");
+  return readSessionFile(sessionFileOf(claude))?.sessionId ?? (given === inherited ? undefined : given);
 }

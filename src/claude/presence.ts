@@ -5,18 +5,20 @@ import { join } from "node:path";
 import { clocks } from "../mesh/clock.ts";
 import { safeConfig } from "../mesh/config.ts";
 import { mailbox } from "../mesh/home.ts";
-import { noticeDeaths, publish, updatePeer } from "../mesh/join.ts";
+import { joinMesh, noticeDeaths, publish, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { keepMailbox, keepRoom } from "../mesh/maildir.ts";
 import { cleanName, nameFor } from "../mesh/name.ts";
 import { claimRing, mayNotify } from "../mesh/notify.ts";
-import { BEAT, beat, noteSleep, readPeer } from "../mesh/peers.ts";
+import { BEAT, beat, noteSleep, type Peer, peerOfProcess, readPeer } from "../mesh/peers.ts";
+import { isRunning } from "../mesh/process.ts";
 import { projectOf } from "../mesh/project.ts";
 import { peek } from "../mesh/receive.ts";
 import { sweep, sweepMailbox } from "../mesh/sweep.ts";
-import { every, type Watch, watch } from "../mesh/watch.ts";
+import { every, oneAtATime, type Watch, watch } from "../mesh/watch.ts";
 import { createWitness } from "./evidence.ts";
 import { summaryLine } from "./prompt.ts";
+import type { Ringer } from "./ringer.ts";
 import { hasMailServer, sessionOf } from "./session.ts";
 
 const SWEEP = 3_600_000;
@@ -55,8 +57,9 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
   };
   const file = readPeer(id)?.claude_session_file;
   const watches = [
-    await watch(`${box}/new`, look, { make: () => keepMailbox(box) }),
-    await watch(join(box, "handed"), witness.look, { make: () => keepRoom(box, "handed") }),
+    // A mailbox whose session is forgotten is not made again: its session may have another by then.
+    await watch(`${box}/new`, look, { make: () => readPeer(id) && keepMailbox(box) }),
+    await watch(join(box, "handed"), witness.look, { make: () => readPeer(id) && keepRoom(box, "handed") }),
     ...(file ? [await watch(file, onSession)] : []),
   ];
   const stop = every(BEAT, () => keepUp().catch((error: unknown) => log("sweep-error", String(error))));
@@ -66,6 +69,57 @@ export async function attend(id: string, look: () => void): Promise<Watch> {
       stop();
       await Promise.all(watches.map((w) => w.close()));
       await witness.stop();
+    },
+  };
+}
+
+/** How long, in ms, it takes to be sure that all of ~/.claudemesh has been removed that will be. */
+const REMOVED = 1000;
+
+/**
+ * Attends to the mailbox of a session's process for as long as that runs, with a ringer that `make` gives for it. Where
+ * ~/.claudemesh is removed meanwhile, the session is registered again, with its id if it has no other yet.
+ */
+export async function follow(first: Peer, make: (id: string) => Promise<Ringer> | Ringer): Promise<Watch> {
+  let known = first;
+  let ringer: Ringer;
+  let attending: Watch;
+  let closed = false;
+  let late: NodeJS.Timeout | undefined;
+  const begin = async () => {
+    ringer = await make(known.id);
+    attending = await attend(known.id, look);
+  };
+  const end = async () => {
+    await attending.close();
+    await ringer.stop();
+  };
+  const look = () => {
+    const peer = readPeer(known.id);
+    if (peer?.pid === known.pid) {
+      known = peer;
+      ringer.look();
+    } else if (!closed) late ??= setTimeout(findAgain, REMOVED).unref();
+  };
+  const { look: findAgain, settled } = oneAtATime("follow", async () => {
+    late = undefined;
+    const { id, pid } = known;
+    if (closed || readPeer(id)?.pid === pid || !isRunning(pid, known.pid_started)) return;
+    const session_id = sessionOf(known)?.sessionId ?? known.session_id;
+    const now =
+      peerOfProcess(pid) ?? (await joinMesh({ pid, cwd: known.cwd, ...(session_id ? { session_id } : {}), known }));
+    await end();
+    known = now;
+    await begin();
+    log("followed", id, now.id);
+  });
+  await begin();
+  return {
+    async close() {
+      closed = true;
+      clearTimeout(late);
+      await settled();
+      await end();
     },
   };
 }

@@ -1,4 +1,4 @@
-// What Claude Code itself says about its sessions, in ~/.claude/sessions/<pid>.json, and which process it is.
+// What Claude Code itself says about its sessions, in ~/.claude/sessions/<pid>.json, and how its processes are known.
 // That file, not any flag of ours, is the truth about idle: after Esc, for example, no hook fires.
 
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -9,9 +9,9 @@ import { type Bell, safeConfig } from "../mesh/config.ts";
 import { namesIn, readJsonObject } from "../mesh/files.ts";
 import type { Destination } from "../mesh/handed.ts";
 import { mailbox } from "../mesh/home.ts";
-import { isSafeName } from "../mesh/maildir.ts";
-import { isAlive, isLocal, listPeers, type Peer, peerOfProcess } from "../mesh/peers.ts";
-import { ancestors, argumentsOf, commandOf, environmentOf, isRunning, startedAt } from "../mesh/process.ts";
+import { isSafeName, isWatched } from "../mesh/maildir.ts";
+import { isAlive, isLocal, type Peer } from "../mesh/peers.ts";
+import { ancestors, argumentsOf, commandOf, isRunning, startedAt } from "../mesh/process.ts";
 
 /** Claude Code's own folder: CLAUDE_CONFIG_DIR moves it. */
 export const claudeDir = () => process.env.CLAUDE_CONFIG_DIR || join(homedir(), ".claude");
@@ -120,7 +120,7 @@ export function isAtLeast(version: string | undefined, least: string): boolean {
 
 /** True if the session's own MCP server runs: the only process that its inbox socket lets in unasked. */
 export function hasMailServer(peer: Peer): boolean {
-  return peer.mcp !== undefined && isLocal(peer) && isRunning(peer.mcp) && [...ancestors(peer.mcp)].includes(peer.pid);
+  return peer.mcp !== undefined && isLocal(peer) && isRunning(peer.mcp) && ancestors(peer.mcp).includes(peer.pid);
 }
 
 /** How long, in ms, after a session's start its mail server may take to be there. */
@@ -152,22 +152,23 @@ export function bellOf(
     inject !== "never"
   )
     return "supervisor";
-  if (bells.includes("watcher") && isAtLeast(session?.version ?? peer.client, "2.1.83")) return "watcher";
+  const canWatch = isAtLeast(session?.version ?? peer.client, "2.1.83") && isWatched(mailbox(peer.id));
+  if (bells.includes("watcher") && canWatch) return "watcher";
   return bells.includes("hooks") ? "hooks" : undefined;
 }
 
-/** The pid of the claude that this process runs under; undefined outside one. Never a hook's, a shell's or a server's. */
-export function claudePid(): number | undefined {
-  const given = Number(process.env.CLAUDE_PID);
-  if (given > 1 && isRunning(given)) return given;
-  return [...ancestors()].find(isClaude);
+/** True for a process that is a claude: it has a session file, or the name. */
+export function isClaude(pid: number): boolean {
+  if (hasSessionFile(pid)) return true;
+  const [program = "", script = ""] = argumentsOf(pid);
+  return basename(program) === "claude" || /claude-code[\\/](cli|start)\.m?js$/.test(script);
 }
 
-/** True if the process is a claude: it has a session file, or its command line is one's. */
-export function isClaude(pid: number): boolean {
-  if (readSessionFile(sessionFileOf(pid), startedAt(pid)) !== undefined) return true;
-  const [program = "", script = ""] = commandOf(pid).split(" ");
-  return basename(program) === "claude" || /claude-code[\\/](cli|start)\.m?js$/.test(script);
+/** True for a process of which Claude Code keeps a session file. */
+export function hasSessionFile(pid: number): boolean {
+  const path = sessionFileOf(pid);
+  // Most processes have none: an error thrown for each of them would take longer than all else here.
+  return existsSync(path) && readSessionFile(path, startedAt(pid)) !== undefined;
 }
 
 /** True if claude was started with our server as a channel (docs: channels): only then is what is pushed taken. */
@@ -189,31 +190,4 @@ export function isOpening({ pid, started_at }: Peer): boolean {
   const [program = "", ...words] = argumentsOf(pid);
   const given = basename(program) === "claude" ? words : words.slice(1);
   return given.some((word, i) => !/^(-|$)/.test(word) && !/^-/.test((given[i - 1] ?? "").replace(BARE_OPTION, "")));
-}
-
-/** True for a claude that must not register: one started inside another's Bash tool, or a pre-warmed spare. */
-export function isUnlisted(pid: number): boolean {
-  if (environmentOf(pid, "CLAUDE_CODE_CHILD_SESSION") === "1") return true;
-  return readSessionFile(sessionFileOf(pid))?.kind === "bg-spare" || / --?bg-spare\b/.test(commandOf(pid));
-}
-
-/** The peer that this process runs under, by process ancestry, else by the session id in its environment; undefined for a human's shell. */
-export function ownPeer(): Peer | undefined {
-  const above = new Set(ancestors());
-  const linked = linkedPeer();
-  if (linked && above.has(linked.pid)) return linked;
-  const live = listPeers().filter((p) => isLocal(p) && above.has(p.pid) && isAlive(p));
-  for (const pid of above) {
-    const found = live.find((p) => p.pid === pid);
-    if (found) return found;
-  }
-  return linked;
-}
-
-function linkedPeer(): Peer | undefined {
-  const pid = Number(process.env.CLAUDE_PID);
-  const session = process.env.CLAUDE_CODE_SESSION_ID;
-  const byPid = pid > 1 ? peerOfProcess(pid, session) : undefined;
-  if (byPid || !session) return byPid;
-  return listPeers().find((p) => p.session_id === session && isAlive(p));
 }

@@ -1,7 +1,6 @@
 // `claudemesh ask <to> <text…>`: send a question, wait, print the answer: `port=$(claudemesh ask api "which port?")`.
 
-import { addressOf, recipientOf } from "../claude/dispatch.ts";
-import { ownPeer } from "../claude/session.ts";
+import { recipientOf, sender } from "../claude/dispatch.ts";
 import { ask } from "../mesh/ask.ts";
 import { print, say } from "../print.ts";
 import { bodyFrom, milliseconds } from "../words.ts";
@@ -11,13 +10,13 @@ import { bodyFrom, milliseconds } from "../words.ts";
  * Throws MeshError NOT_ANSWERED (exit 75) when `--timeout` (5m) is over; the answer then comes by mail.
  */
 export async function run([to = "", ...words]: string[], options: Record<string, unknown>): Promise<void> {
-  const peer = ownPeer();
+  const { from, byModel, peer } = sender();
   const recipient = recipientOf(to, peer);
   const body = bodyFrom(words);
   const over = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => over.abort());
-  const { message_id, answer, shown } = await ask(addressOf(peer), recipient, body, {
-    byModel: peer !== undefined,
+  const { message_id, answer, shown } = await ask(from, recipient, body, {
+    byModel,
     timeout: options.timeout === undefined ? 300_000 : milliseconds(String(options.timeout)),
     signal: over.signal,
     held: (why) => say(`still waiting: ${why}`),

@@ -2,7 +2,7 @@
 // mailbox as it is, under a name of ours; plain words get our headers.
 
 import { readFileSync } from "node:fs";
-import { addressOf, describe } from "../claude/dispatch.ts";
+import { describe, sender } from "../claude/dispatch.ts";
 import { MeshError } from "../errors.ts";
 import { resolveAddress } from "../mesh/address.ts";
 import { mailbox, openHome } from "../mesh/home.ts";
@@ -35,7 +35,10 @@ export async function run([to = ""]: string[], options: Record<string, unknown>)
     throw new MeshError("EMPTY_BODY", "can't deliver: the message is empty", "give it on stdin");
   let message_id = messageIdOf(unique);
   if (message.body === text.replace(/\n$/, "")) {
-    message_id = send({ from: addressOf(undefined), to: recipients, body: message.body }).message_id;
+    const { from, byModel } = sender();
+    // A feeder of the user's has no limit; one that a model runs has the model's.
+    const sent = { from, ...(byModel ? { byModel } : {}) };
+    message_id = send({ ...sent, to: recipients, body: message.body }).message_id;
   } else {
     openHome();
     for (const { id } of recipients) {

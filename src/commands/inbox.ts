@@ -1,10 +1,11 @@
 // `claudemesh inbox [who]`: read mail. What is printed is marked seen, for a session once its turn goes on; another's mail
 // is only looked at.
 
-import { describe } from "../claude/dispatch.ts";
+import { describe, ownBox } from "../claude/dispatch.ts";
 import { type Mail, mailOf } from "../claude/mail.ts";
+import { ownPeer } from "../claude/own-peer.ts";
 import { headOf } from "../claude/prompt.ts";
-import { destinationOf, ownPeer } from "../claude/session.ts";
+import { destinationOf } from "../claude/session.ts";
 import { sanitise } from "../clean.ts";
 import { MeshError } from "../errors.ts";
 import { findPeer } from "../mesh/address.ts";
@@ -21,8 +22,8 @@ import { print, say } from "../print.ts";
 /** Prints unread mail, oldest first; with `--thread <id>` every letter of that thread in this mailbox. */
 export async function run([who]: string[], options: Record<string, unknown>): Promise<void> {
   const session = ownPeer();
-  const own = session?.id ?? "you";
-  const id = who === undefined ? own : who === "you" ? "you" : findPeer(who, { describe }).id;
+  const own = who !== undefined && options.peek ? undefined : ownBox();
+  const id = who === undefined ? (own ?? "you") : who === "you" ? "you" : findPeer(who, { describe }).id;
   if (id !== own && !options.peek)
     throw new MeshError(
       "USAGE",

@@ -1,7 +1,7 @@
 // `claudemesh list`: who is there.
 
+import { ownPeer } from "../claude/own-peer.ts";
 import { rowsOf, table } from "../claude/roster.ts";
-import { ownPeer } from "../claude/session.ts";
 import { checkHome, meshHome } from "../mesh/home.ts";
 import { noticeDeaths } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";

@@ -14,7 +14,7 @@ import { removeEmpty } from "../mesh/files.ts";
 import { openHome } from "../mesh/home.ts";
 import { leave } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
-import { listPeers, type Peer, readPeer } from "../mesh/peers.ts";
+import { isAlive, isLocal, listPeers, type Peer, readPeer } from "../mesh/peers.ts";
 import { say } from "../print.ts";
 
 /** Runs claude with these arguments; the exit status is claude's. Throws MeshError NO_CLAUDE, NO_PTY or BAD_HOME. */
@@ -103,26 +103,26 @@ async function attendOnceJoined(type: Type, tell: (sequence: string) => void, ov
     peer = ownSession();
   }
   if (!peer || over.aborted) return;
-  const { attend, watchYou } = await import("../claude/presence.ts");
+  const { follow, watchYou } = await import("../claude/presence.ts");
   const { createTypingBell } = await import("../claude/typing-bell.ts");
   const { ring } = await import("../terminal/typist.ts");
-  const { id } = peer;
-  const bell = createTypingBell(id, type, (words) => safeConfig().notify && tell(ring(words)));
-  const attending = await attend(id, bell.look);
+  const following = await follow(peer, (id) =>
+    createTypingBell(id, type, (words) => safeConfig().notify && tell(ring(words))),
+  );
   const forYou = await watchYou((words) => tell(ring(words)));
   await new Promise<void>((resolve) => {
     if (over.aborted) resolve();
     over.addEventListener("abort", () => resolve());
   });
-  await attending.close();
   await forYou.close();
-  await bell.stop();
+  await following.close();
 }
 
 let own: string | undefined;
 /** The session that this supervisor runs, once its hooks have registered it. */
 function ownSession(): Peer | undefined {
-  const peer = own ? readPeer(own) : listPeers().find((p) => p.supervisor === process.pid && p.left_at === undefined);
+  const isOwn = (p: Peer) => p.supervisor === process.pid && p.left_at === undefined && (isLocal(p) || isAlive(p));
+  const peer = (own && readPeer(own)) || listPeers().find(isOwn);
   own = peer?.id;
   return peer;
 }

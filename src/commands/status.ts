@@ -1,8 +1,8 @@
 // `claudemesh status`: health at a glance. Each session with the bell that would reach it, and what waits where.
 
+import { ownPeer } from "../claude/own-peer.ts";
 import { linkState, scopeOf } from "../claude/plugin.ts";
 import { rowsOf, table } from "../claude/roster.ts";
-import { ownPeer } from "../claude/session.ts";
 import { readConfig } from "../mesh/config-file.ts";
 import { namesIn } from "../mesh/files.ts";
 import { checkHome, deadBox, inboxRoot, mailbox, meshHome } from "../mesh/home.ts";

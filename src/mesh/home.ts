@@ -23,7 +23,12 @@ let checked: string | undefined;
 
 export const peersDir = () => join(meshHome(), "peers");
 export const peerFile = (id: string) => join(peersDir(), `${id}.json`);
-export const mailbox = (id: string) => join(meshHome(), "inbox", id);
+/**
+ * The sender of what a session's shell sends that is no longer below the session: nobody can say that it is the session,
+ * and it is not the user. Mail for it is the user's to read.
+ */
+export const SHELL = "shell";
+export const mailbox = (id: string) => join(meshHome(), "inbox", id === SHELL ? "you" : id);
 export const inboxRoot = () => join(meshHome(), "inbox");
 export const sessionsDir = () => join(meshHome(), "sessions");
 export const sessionLink = (sessionId: string) => join(sessionsDir(), sessionId);

@@ -41,6 +41,8 @@ export interface Arrival {
   mcp?: number;
   /** a hook of this very process tells */
   hooked?: true;
+  /** what was known of this very process, should its file have been removed */
+  known?: Peer;
 }
 
 /**
@@ -54,7 +56,11 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
   return locked("peers", () => {
     const peers = listPeers();
     const started = startedAt(arrival.pid) ?? "";
-    const same = peers.find((p) => p.pid === arrival.pid && p.pid_started === started && isLocal(p));
+    const isIt = (p: Peer | undefined) => p?.pid === arrival.pid && p.pid_started === started && isLocal(p);
+    const { known } = arrival;
+    // Others hold its id: it is the same after all of ~/.claudemesh has been removed.
+    const lost = isIt(known) && known && !peers.some((p) => p.id === known.id) ? known : undefined;
+    const same = peers.find(isIt) ?? lost;
     const heir = same ?? (arrival.fork ? undefined : goneWith(peers, arrival.session_id));
     const project = projectOf(arrival.cwd);
     const peer: Peer = {
@@ -95,12 +101,14 @@ export async function joinMesh(arrival: Arrival): Promise<Peer> {
     // Before the link by which a prompt's hook, which may run beside the start's, finds the mailbox: it gives up at an empty one.
     inheritQueued(peer, project.root);
     replaceFile(join(mailbox(peer.id), "place"), `${placeOf(peer)}\n`);
+    replaceFile(join(mailbox(peer.id), "pid"), `${peer.pid}\n`, false);
     beat(peer.id);
     const all = [...peers.filter((p) => p.id !== peer.id), peer];
     linkSession(peer.session_id, all);
     if (old !== peer.session_id) linkSession(old, all);
     publish(all);
-    if (!same) log("join", peer.id, peer.name, `pid=${peer.pid}`, heir ? "resumed" : "new");
+    if (!same || lost === same)
+      log("join", peer.id, peer.name, `pid=${peer.pid}`, same ? "again" : heir ? "resumed" : "new");
     return peer;
   });
 }

@@ -55,6 +55,11 @@ export function keepRoom(box: string, room: string): void {
   if (existsSync(dirname(box))) makeDir(join(box, room));
 }
 
+/** There while Claude Code's own watcher watches the bell of this very mailbox: one that was made again it does not see. */
+const watched = (box: string) => join(box, "watched");
+export const isWatched = (box: string): boolean => existsSync(watched(box));
+export const noteWatched = (box: string): void => writeFileSync(watched(box), "", { mode: FILE_MODE });
+
 const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
 /** Rewrites the bell file, which Claude Code's own watcher watches. It carries nothing but a changed content. */
 export function ring(box: string): void {

@@ -41,16 +41,59 @@ export function ageOf(pid: number): number {
   return Number.isFinite(age) ? Math.max(0, age) : pid === process.pid ? process.uptime() * 1000 : 0;
 }
 
-/** The parent's pid, or undefined at the top or if the process is gone. */
-export function parentOf(pid: number): number | undefined {
-  const parent = Number(onLinux ? procStat(pid)?.[1] : ps(pid, "ppid"));
-  return Number.isInteger(parent) && parent > 1 ? parent : undefined;
+/** What /proc/<pid>/stat and ps(1) give for the parent of a process at the top: of pid 1, or of one that came in from outside. */
+const NOBODY = 0;
+
+/** The parent's pid, NOBODY at the top, undefined if the process is gone or can't be seen. */
+function parentAs(pid: number): number | undefined {
+  const text = onLinux ? procStat(pid)?.[1] : ps(pid, "ppid");
+  const parent = Number(text);
+  return text !== undefined && Number.isInteger(parent) ? parent : undefined;
 }
 
-/** The pids above `pid`, nearest first. */
-export function* ancestors(pid: number = process.pid): Generator<number> {
-  for (let p = parentOf(pid), depth = 0; p !== undefined && depth < 64; p = parentOf(p), depth++) yield p;
+/** The parent's pid, or undefined at the top or if the process is gone. */
+export const parentOf = (pid: number): number | undefined => parentAs(pid) || undefined;
+
+export interface Lineage {
+  /** the pids above a process, nearest first */
+  pids: number[];
+  /** false: there are more, which can't be seen: hidepid hides them, or they are in another PID namespace */
+  isWhole: boolean;
 }
+
+/** All that can be seen above `pid`. */
+export function lineage(pid: number = process.pid): Lineage {
+  const pids: number[] = [];
+  // Where /proc is that of another PID namespace, our pid is somebody else's there.
+  if (onLinux && ignore(["ENOENT"], () => readlinkSync("/proc/self")) !== String(process.pid))
+    return { pids, isWhole: false };
+  for (let at = pid, depth = 0; depth < 64; depth++) {
+    const parent = parentAs(at);
+    if (parent === NOBODY) return { pids, isWhole: at === 1 };
+    // Who can't be seen may have ended this moment: then its child has another parent.
+    if (parent === undefined) {
+      const child = pids.at(-2) ?? pid;
+      pids.pop();
+      if (at === pid || parentAs(child) === at) return { pids, isWhole: at === 1 };
+      at = child;
+      continue;
+    }
+    pids.push(parent);
+    at = parent;
+  }
+  return { pids, isWhole: false };
+}
+
+/** The pids above `pid`, nearest first, as far as they can be seen. */
+export const ancestors = (pid: number = process.pid): number[] => lineage(pid).pids;
+
+/** The leaders of the process group and of the session that a process is in, whoever its parent is by now; none outside Linux. */
+export const leadersOf = (pid: number): number[] =>
+  [...new Set((onLinux ? procStat(pid)?.slice(2, 4) : undefined)?.map(Number))].filter((leader) => leader > 0);
+
+/** True unless processes outside this PID namespace may be above its own: then only they can see these. */
+export const isOutermost = (): boolean =>
+  !onLinux || ignore(["ENOENT", "EACCES"], () => readlinkSync("/proc/self/ns/pid")) === "pid:[4026531836]";
 
 /** The command line, the program first; outside Linux cut at every space. Empty if it can't be read. */
 export function argumentsOf(pid: number): string[] {

@@ -3,7 +3,7 @@
 import { MeshError } from "../errors.ts";
 import type { Recipient } from "./address.ts";
 import { isAwaited } from "./awaited.ts";
-import { mailbox } from "./home.ts";
+import { mailbox, SHELL } from "./home.ts";
 import { collect, isSafeName, locate, mark } from "./maildir.ts";
 import { type Address, type Message, subjectOf, uniqueNameOf } from "./message.ts";
 import { notifyOfLetter } from "./notify.ts";
@@ -53,7 +53,7 @@ export function reply(from: Address, messageId: string, body: string, byModel: b
     byModel,
     closes: isFirst && asks,
   });
-  if (to.id === "you" && !isAwaitedThere) notifyOfLetter(sent.unique, from.name, subjectOf(body));
+  if (["you", SHELL].includes(to.id) && !isAwaitedThere) notifyOfLetter(sent.unique, from.name, subjectOf(body));
   if (place?.at === "new") collect(mailbox(from.id), unique);
   mark(mailbox(from.id), unique, "RS");
   forget(from.id, unique);
@@ -69,7 +69,7 @@ function sender(message: Message): Recipient {
       "write to somebody by name: claudemesh list",
     );
   const peer = readPeer(message.from.id);
-  if (!peer && message.from.id !== "you")
+  if (!peer && !["you", SHELL].includes(message.from.id))
     throw new MeshError(
       "NO_SUCH_PEER",
       `can't reply to ${message.from.name}: that session is forgotten`,

@@ -21,7 +21,8 @@ const identityOf = (path: string) =>
 /**
  * Calls `look` when anything in the folder (or file) `path` may have changed, once at the start, and every `rescan` ms
  * in any case. Where the system has no watch left that is all there is, until it has one again: the log says so, with
- * `watch-error` and `watch-back`. Survives the path being removed and made again (`make` makes it when it is missing).
+ * `watch-error` and `watch-back`. Survives the path being removed and made again; `make` makes it at the start and at
+ * each `rescan`, not at once, for who removes it may be removing all around it.
  * An error thrown by `look` is logged, the watch goes on.
  */
 export async function watch(
@@ -41,7 +42,6 @@ export async function watch(
   const check = () => {
     if (closed) return;
     try {
-      make?.();
       if (identityOf(path) !== identity) renewing ??= renew();
       Promise.resolve(look()).catch((error: unknown) => log("watch-error", path, String(error)));
     } catch (error) {
@@ -98,6 +98,11 @@ export async function watch(
   const stop = every(rescan, () => {
     // The slow look stands in for the events until there are watches again.
     if (isDeaf && !closed) renewing ??= renew();
+    try {
+      if (!closed) make?.();
+    } catch (error) {
+      log("watch-error", path, String(error));
+    }
     check();
   });
   return {

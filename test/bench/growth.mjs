@@ -62,7 +62,7 @@ const bySessions = (sizes) =>
 
 const byRead = (sizes) =>
   inOne(sizes, async (world) => {
-    const { id, box, env } = await world.session("api");
+    const { id, box, env } = await world.session("api", { own: true });
     const more = filler(box, "cur", 10);
     return (count) => {
       const unique = more(count)[Math.floor(count / 2)];

@@ -54,11 +54,10 @@ async function pair(sender, receiver, tools) {
 
 const compared = (command, given, rounds) =>
   inWorld(async (world) => {
-    const ours = async (name) => {
-      const { env } = await world.session(name);
-      return connect(world, process.execPath, [cli, "mcp"], env);
-    };
-    const floor = await pair(await ours("web"), await ours("api"), TOOLS);
+    // Each below a claude of its own: that is who it sends and reads as.
+    const claude = `exec -a claude bash -c '"$@"; exit $?' claude "$@"`;
+    const ours = () => connect(world, "bash", ["-c", claude, "bash", process.execPath, cli, "mcp"]);
+    const floor = await pair(await ours(), await ours(), TOOLS);
     // A program that looks for the claude above it finds one, too.
     const theirs = async (name) =>
       connect(world, "/bin/sh", ["-c", `exec ${command}`], (await world.session(name)).env);

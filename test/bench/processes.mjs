@@ -33,13 +33,14 @@ export function commands(world, env, { rounds, prepare = ":", floor, value }) {
 const quiet = (value, floor, rounds) =>
   inWorld(async (world) => {
     for (const name of ["web", "ci"]) await world.session(name);
-    const { env } = await world.session("api");
-    return commands(world, env, { rounds, floor, value });
+    const { env, box } = await world.session("api", { own: true });
+    // The shell that times them is who starts the hooks.
+    return commands(world, env, { rounds, prepare: `echo $$ >'${box}/pid'`, floor, value });
   });
 
 const withMail = (rounds) =>
   inWorld(async (world) => {
-    const { id, box, env } = await world.session("api");
+    const { id, box, env } = await world.session("api", { own: true });
     // Each round finds one fresh letter, laid there before the clock runs.
     const stock = join(world.root, "stock");
     mkdirSync(stock);
@@ -90,7 +91,7 @@ const initialised = (file, args, env) => async () => {
 
 const mailServer = (rounds) =>
   inWorld(async (world) => {
-    const { env } = await world.session("api");
+    const { env } = await world.session("api", { own: true });
     const floor = initialised(process.execPath, [here("bare-server.mjs")], env);
     const value = initialised("/bin/sh", [join(plugin, "mcp")], env);
     return byTurns({ floor, value }, { rounds, warmUp: 1 });

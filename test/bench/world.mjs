@@ -43,9 +43,12 @@ export function makeWorld() {
       child.once("exit", () => children.delete(child));
       return child;
     },
-    /** A session as its hooks would have registered it: a process that only sleeps, busy unless told. */
-    async session(name, { status = "busy", ...fields } = {}) {
-      const { pid } = world.start("sleep", ["3600"]);
+    /**
+     * A session as its hooks would have registered it: a process that only sleeps, busy unless told. `own`: this very
+     * process stands for its claude, so that what is started here is the session's.
+     */
+    async session(name, { status = "busy", own: isOwn = false, ...fields } = {}) {
+      const { pid } = isOwn ? process : world.start("sleep", ["3600"]);
       const file = join(root, ".claude", "sessions", `${pid}.json`);
       mkdirSync(dirname(file), { recursive: true });
       const session_id = randomUUID();

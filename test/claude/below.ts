@@ -3,12 +3,13 @@
 
 import { type ChildProcess, spawnSync } from "node:child_process";
 import { EventEmitter } from "node:events";
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import { constants as os, tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, type Readable, type Writable } from "node:stream";
 import { ignore } from "../../src/errors.ts";
+import { isRunning } from "../../src/mesh/process.ts";
 
 /** What a shell below claude runs to be told, at its stdin, what to start; by itself bash ends a command at a line's end. */
 export const RUNNER = { script: `while IFS= read -r -d "" c; do eval "$c"; done`, end: "\0" };
@@ -28,12 +29,8 @@ export const below = (pid: string | undefined): StartBelow | undefined => runner
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 const signals = Object.entries(os.signals) as [NodeJS.Signals, number][];
 
-/** The children of a process, on Linux. */
-const childrenOf = (pid: number): number[] =>
-  (ignore(["ENOENT", "ESRCH"], () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")) ?? "")
-    .split(" ")
-    .filter(Boolean)
-    .map(Number);
+/** How often, in ms, it is looked whether a program has ended: only the shell above it knows with what status. */
+const PACE = 4;
 
 /** One program below a claude, with as much of a ChildProcess as the tests use. */
 class Below extends EventEmitter {
@@ -101,8 +98,7 @@ class Below extends EventEmitter {
   kill(signal: NodeJS.Signals | number = "SIGTERM"): boolean {
     if (this.exitCode !== null || this.signalCode !== null) return false;
     if (this.pid === undefined) return this.wanted.push(signal as NodeJS.Signals) > 0;
-    // The shell above it says how it ended.
-    for (const pid of childrenOf(this.pid)) ignore(["ESRCH"], () => process.kill(pid, signal));
+    ignore(["ESRCH"], () => process.kill(this.pid ?? 0, signal));
     return true;
   }
 }
@@ -111,7 +107,17 @@ class Below extends EventEmitter {
 export function startsBelow(pid: number, input: Writable, output: Readable, end = "\n"): () => void {
   const running = new Map<number, Below>();
   let started = 0;
+  let isOver = false;
   let rest = "";
+  const tell = (command: string) => input.write(`${command}${end}`);
+  const whenEnded = (pid: number, command: string) => {
+    const looking = setInterval(() => {
+      if (isRunning(pid)) return;
+      clearInterval(looking);
+      if (!isOver) tell(command);
+      else for (const child of running.values()) if (child.pid === pid) child.ended(255);
+    }, PACE);
+  };
   input.on("error", () => {});
   output.setEncoding("utf8").on("data", (text: string) => {
     const lines = (rest + text).split("\n");
@@ -120,6 +126,7 @@ export function startsBelow(pid: number, input: Writable, output: Readable, end 
       const [what, n, value] = line.split(" ");
       const child = running.get(Number(n));
       if (what === "began") child?.began(Number(value));
+      if (what === "began") whenEnded(Number(value), `wait ${value}; echo "ended ${n} $?"`);
       if (what === "ended") child?.ended(Number(value));
       if (what === "ended") running.delete(Number(n));
     }
@@ -128,15 +135,18 @@ export function startsBelow(pid: number, input: Writable, output: Readable, end 
     const n = ++started;
     const child = new Below();
     running.set(n, child);
-    const script = `echo "began ${n} $$" >&9; cd "$1" && shift && "$@" 9>&-; echo "ended ${n} $?" >&9`;
+    const script = `echo "began ${n} $$" >&9; cd "$1" && shift && exec "$@" 9>&-`;
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
     const words = ["env", "-i", ...variables, "/bin/sh", "-c", script, "sh", cwd, command, ...args];
     const [stdin = "", stdout = "", stderr = ""] = child.names.map(quoted);
-    input.write(`${words.map(quoted).join(" ")} 9>&1 <${stdin} >${stdout} 2>${stderr} &${end}`);
+    tell(`${words.map(quoted).join(" ")} 9>&1 <${stdin} >${stdout} 2>${stderr} &`);
     return child as unknown as ChildProcess;
   });
   return () => {
+    isOver = true;
     runners.delete(String(pid));
-    for (const child of running.values()) if (child.pid === undefined) child.lost();
+    for (const child of running.values())
+      if (child.pid === undefined) child.lost();
+      else if (!isRunning(child.pid)) child.ended(255);
   };
 }

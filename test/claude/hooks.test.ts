@@ -84,7 +84,7 @@ describe("SessionStart", () => {
     expect(framedNames(context(await api.hook("UserPromptSubmit")))).toEqual([unique]);
   });
 
-  it("finds claude above it where the client does not tell its pid, and does not register a claude inside claude", async () => {
+  it("finds claude above it where the client does not tell its pid, and does not register a spare", async () => {
     const home = tempHome();
     const run = (env = {}) =>
       finish(
@@ -93,7 +93,6 @@ describe("SessionStart", () => {
         }),
         JSON.stringify({ hook_event_name: "SessionStart", session_id: "s1", cwd: home.home, source: "startup" }),
       );
-    expect(await run({ CLAUDE_CODE_CHILD_SESSION: "1" })).toMatchObject(silent);
     expect(await run({ CLAUDE_STAND_IN: '{"kind":"bg-spare"}' })).toMatchObject(silent);
     const before = home.path(".claudemesh", "peers");
     expect((await run()).stdout).toContain("watchPaths");

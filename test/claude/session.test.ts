@@ -3,17 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { dispatch } from "../../src/claude/dispatch.ts";
 import { duration, type Row, rowsOf, table } from "../../src/claude/roster.ts";
-import {
-  bellOf,
-  claudePid,
-  hasMailServer,
-  isAtLeast,
-  isOpening,
-  isUnlisted,
-  ownPeer,
-  readSessionFile,
-  stateOf,
-} from "../../src/claude/session.ts";
+import { bellOf, hasMailServer, isAtLeast, isOpening, readSessionFile, stateOf } from "../../src/claude/session.ts";
 import { type Peer, readPeer } from "../../src/mesh/peers.ts";
 import { argumentsOf } from "../../src/mesh/process.ts";
 import { type TempHome, tempHome, until } from "../temp-home.ts";
@@ -186,33 +176,8 @@ describe("the fastest bell", () => {
   });
 });
 
-describe("which session this is", () => {
-  it("is told by the environment of a session's shell, and by nothing to a human's", async () => {
-    const home = ownHome();
-    const api = await standIn(home);
-    expect(ownPeer()).toBeUndefined();
-    vi.stubEnv("CLAUDE_CODE_SESSION_ID", api.sessionId);
-    expect(ownPeer()?.id).toBe(api.id);
-    vi.stubEnv("CLAUDE_CODE_SESSION_ID", "another");
-    expect(ownPeer()).toBeUndefined();
-    vi.stubEnv("CLAUDE_PID", String(api.pid));
-    expect(ownPeer()?.id).toBe(api.id);
-    expect(claudePid()).toBe(api.pid);
-    await api.end();
-    expect(ownPeer()).toBeUndefined();
-  });
-
-  it("is not that of a spare or of a claude inside claude's shell", async () => {
-    const home = ownHome();
-    const api = await standIn(home);
-    expect(isUnlisted(api.pid)).toBe(false);
-    api.says("idle", { kind: "bg-spare" });
-    expect(isUnlisted(api.pid)).toBe(true);
-    const child = home.start("sleep", ["600"], { env: { CLAUDE_CODE_CHILD_SESSION: "1" } });
-    await until(() => isUnlisted(child.pid ?? 0), "the child to have its environment");
-  });
-
-  it("follows CLAUDE_CONFIG_DIR to the session files", async () => {
+describe("the session files", () => {
+  it("are where CLAUDE_CONFIG_DIR says", async () => {
     const home = ownHome();
     const elsewhere = home.path("config");
     mkdirSync(join(elsewhere, "sessions"), { recursive: true });

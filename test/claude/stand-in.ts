@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { startedAt } from "../../src/mesh/process.ts";
 import type { Environment, Finished, TempHome } from "../temp-home.ts";
-import { startsBelow } from "./below.ts";
+import { RUNNER, startsBelow } from "./below.ts";
 
 export const pluginFolder = fileURLToPath(new URL("../../bin/plugin", import.meta.url));
 
@@ -101,18 +101,23 @@ export function stubNode(home: TempHome): { env: Environment; started: () => boo
   return { env, started: () => existsSync(note), note };
 }
 
-/** Starts a process whose command line is that of a claude with these arguments; it does nothing. Gives its pid. */
+/** Starts a process whose command line is that of a claude with these arguments, and that starts programs. Gives its pid. */
 export function claudeWith(home: TempHome, args: string[]): number {
   const script = home.path("claude");
-  writeFileSync(script, "#!/bin/sh\nexec 3<&0\nread -r _ <&3\n", { mode: 0o755 });
-  return home.start(script, args).pid ?? 0;
+  writeFileSync(script, `#!/bin/bash\n${RUNNER.script}\n`, { mode: 0o755 });
+  return starting(home.start(script, args), RUNNER.end).pid ?? 0;
+}
+
+/** The same process, which from now on starts programs below itself. */
+function starting(child: ChildProcess, end?: string): ChildProcess {
+  const { pid, stdin, stdout } = child;
+  if (pid && stdin && stdout) child.once("exit", startsBelow(pid, stdin, stdout, end));
+  return child;
 }
 
 /** Starts a process that is a claude by its name and starts programs below itself. */
 export function claudeProcess(home: TempHome, cwd: string, env: Environment = {}): ChildProcess {
-  const child = home.start("/bin/bash", [], { cwd, env, argv0: "claude" });
-  if (child.pid && child.stdin && child.stdout) child.once("exit", startsBelow(child.pid, child.stdin, child.stdout));
-  return child;
+  return starting(home.start("/bin/bash", [], { cwd, env, argv0: "claude" }));
 }
 
 /** Starts a session in the folder `name` of the home and lets its SessionStart hook register it. */

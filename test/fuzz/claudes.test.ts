@@ -3,7 +3,7 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { expect, onTestFinished } from "vitest";
+import { expect } from "vitest";
 import { z } from "zod";
 import { answerHook } from "../../src/claude/hooks.ts";
 import {
@@ -51,20 +51,14 @@ fuzz<{ event: string; given: Record<string, unknown> }>(4, {
     const home = tempMesh();
     const precious = join(home, "..", "precious");
     writeFileSync(precious, "untouched");
-    const { CLAUDE_PID } = process.env;
     const pid = sleeper().pid;
     const cwd = tempFolder();
-    process.env.CLAUDE_PID = String(pid);
-    onTestFinished(() => {
-      if (CLAUDE_PID === undefined) delete process.env.CLAUDE_PID;
-      else process.env.CLAUDE_PID = CLAUDE_PID;
-    });
     return async ({ event, given }) => {
       const { id } = await joinMesh({ pid, cwd });
       const box = join(home, "inbox", id);
       const unique = put(box, { priority: "now" });
       // What is thrown is logged, and the hook says nothing: that is failing open. The letter stays.
-      const answer = await answerHook(event, inputOf(given)).catch(
+      const answer = await answerHook(event, inputOf(given), { claude: pid }).catch(
         () => ({}) as Awaited<ReturnType<typeof answerHook>>,
       );
       const context = answer.json?.hookSpecificOutput as { additionalContext?: string } | undefined;

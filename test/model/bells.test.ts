@@ -94,7 +94,6 @@ class World {
   async start(): Promise<void> {
     this.process = sleeper();
     const { pid } = this.process;
-    vi.stubEnv("CLAUDE_PID", String(pid));
     vi.stubEnv("CLAUDE_CONFIG_DIR", this.cwd);
     const sessionFile = join(this.cwd, "sessions", `${pid}.json`);
     const { sessionId = "s0", shown } = this.client ?? {};

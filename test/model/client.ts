@@ -119,7 +119,8 @@ export class ModelClient {
     else delete process.env.CLAUDEMESH_WAS;
     if (was !== undefined && event !== "FileChanged")
       writeFileSync(state, event === "Stop" || event === "SessionStart" ? "idle\n" : "busy\n");
-    const answer = await answerHook(event, input);
+    const own = { claude: this.options.pid };
+    const answer = await answerHook(event, input, Date.now(), own);
     if (killsNext) {
       this.options.killed(fields.prompt ?? "");
       return {};

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parse } from "../../src/mesh/message.ts";
 import type { Peer } from "../../src/mesh/peers.ts";
+import { claudeProcess } from "../claude/stand-in.ts";
 import { type TempHome, tempHome, until } from "../temp-home.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
@@ -13,7 +14,7 @@ const block = (word: string) => blocks.find((text) => text.includes(word)) ?? ""
 
 /** A session as far as files go: a process, registered by the hook that Claude Code would run. */
 async function registered(home: TempHome, name: string): Promise<{ pid: number; box: string }> {
-  const claude = home.start("sleep", ["1000"]);
+  const claude = claudeProcess(home, home.home);
   const pid = claude.pid ?? 0;
   const input = {
     session_id: `id-of-${name}`,
