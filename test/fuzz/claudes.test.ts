@@ -58,7 +58,7 @@ fuzz<{ event: string; given: Record<string, unknown> }>(4, {
       const box = join(home, "inbox", id);
       const unique = put(box, { priority: "now" });
       // What is thrown is logged, and the hook says nothing: that is failing open. The letter stays.
-      const answer = await answerHook(event, inputOf(given), { claude: pid }).catch(
+      const answer = await answerHook(event, inputOf(given), Date.now(), { claude: pid }).catch(
         () => ({}) as Awaited<ReturnType<typeof answerHook>>,
       );
       const context = answer.json?.hookSpecificOutput as { additionalContext?: string } | undefined;
