@@ -213,6 +213,36 @@ describe("UserPromptSubmit", () => {
     }
   });
 
+  it("is not told by a prompt that quotes a letter's first line that the letter was shown", async () => {
+    const api = await standIn(tempHome());
+    const unique = await collected(api);
+    posted(api, unique);
+    for (const prompt of [
+      frameOf(unique).split("\n")[0] ?? "",
+      frameOf(unique, "something else"),
+      frameOf(unique, "rerun"),
+    ]) {
+      await api.hook("UserPromptSubmit", { prompt });
+      await api.hook("Stop");
+      expect(api.room("cur"), prompt).toEqual([collectedAs(unique)]);
+    }
+  });
+
+  it("works in a shell that is told to be strict, and to leave globs and files alone", async () => {
+    const api = await standIn(tempHome());
+    const env = { SHELLOPTS: "errexit:nounset:noglob:noclobber", e: "statusline" };
+    const shell = ["bash", "--posix"];
+    const unique = letter(api.box);
+    const ended = await api.hook("UserPromptSubmit", {}, { env, shell });
+    expect({ names: framedNames(context(ended)), code: ended.code, stderr: ended.stderr }).toEqual({
+      names: [unique],
+      code: 0,
+      stderr: "",
+    });
+    expect(await api.hook("PostToolUse", {}, { env, shell })).toMatchObject(silent);
+    expect(api.room("cur")).toEqual([seen(unique)]);
+  });
+
   const woken = { prompt: "claudemesh: mail from web (1 message); the text is attached." };
   it.each([["UserPromptSubmit", woken] as const, ["UserPromptSubmit woken", {}] as const])(
     "blocks the notice of mail that has been read meanwhile (%s)",

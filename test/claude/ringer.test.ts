@@ -148,6 +148,18 @@ describe("the ringer of an idle session", () => {
     expect((await shows(api, posts[0] ?? "")).json ?? {}).not.toHaveProperty("hookSpecificOutput");
   });
 
+  it("leaves what the client holds behind a dialog where it is, and its receipt says so", async () => {
+    const { home, api, posts, ringer } = await stage();
+    const unique = letter(api.box);
+    ringer.look();
+    await until(() => posts.length, "a post");
+    api.says("waiting", { waitingFor: "dialog open" });
+    const { stdout } = await home.run(["receipt", unique]);
+    expect(stdout).toMatch(/^collected .* its client holds it while it asks its user \(dialog open\) /);
+    api.says("idle");
+    await until(() => api.room("new").length, "the letter to come back");
+  });
+
   it("puts mail back at once where nobody listens, and rings the bell", async () => {
     const { home, api, posts, ringer } = await stage({ socket: "/nonexistent/inbox.sock" });
     const unique = letter(api.box);

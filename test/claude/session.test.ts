@@ -3,7 +3,15 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { dispatch } from "../../src/claude/dispatch.ts";
 import { duration, type Row, rowsOf, table } from "../../src/claude/roster.ts";
-import { bellOf, hasMailServer, isAtLeast, isOpening, readSessionFile, stateOf } from "../../src/claude/session.ts";
+import {
+  bellOf,
+  expectsInbox,
+  hasMailServer,
+  isAtLeast,
+  isOpening,
+  readSessionFile,
+  stateOf,
+} from "../../src/claude/session.ts";
 import { type Peer, readPeer } from "../../src/mesh/peers.ts";
 import { argumentsOf } from "../../src/mesh/process.ts";
 import { type TempHome, tempHome, until } from "../temp-home.ts";
@@ -173,6 +181,14 @@ describe("the fastest bell", () => {
     const api = await standIn(home, "api", { session: { messagingSocketPath: "/tmp/x.sock" } });
     expect(hasMailServer({ ...peerOf(api.id), mcp: process.pid })).toBe(false);
     expect(bellOf({ ...peerOf(api.id), mcp: process.pid })).toBe("watcher");
+  });
+
+  it("is waited for only while its mail server runs, or may be starting", async () => {
+    const home = ownHome();
+    const api = await standIn(home, "api", { session: { messagingSocketPath: "/tmp/x.sock" } });
+    const started = (ago: number) => new Date(Date.now() - ago).toISOString();
+    expect(expectsInbox({ ...peerOf(api.id), started_at: started(0) })).toBe(true);
+    expect(expectsInbox({ ...peerOf(api.id), started_at: started(10_000) })).toBe(false);
   });
 });
 
