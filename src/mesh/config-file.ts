@@ -2,6 +2,7 @@
 // read. Nothing here throws: mail goes on, and what is wrong is said by whoever reads this for a human.
 
 import { lstatSync } from "node:fs";
+import { jsonText } from "../clean.ts";
 import { errnoOf, reasonOf } from "../errors.ts";
 import { isObject, readSmall } from "./files.ts";
 import { configFile } from "./home.ts";
@@ -154,7 +155,7 @@ function judged(given: Record<string, unknown>): Reading {
 }
 
 const isKey = (name: string): name is keyof Config => Object.hasOwn(VALID, name);
-const quoted = (name: string) => JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name);
+const quoted = (name: string) => jsonText(name.length > 40 ? `${name.slice(0, 40)}…` : name);
 
 /** The known key that a misspelt one is closest to, if it is close. */
 function nearest(name: string): keyof Config | undefined {

@@ -629,7 +629,10 @@ describe("several hooks at once", () => {
       // Each of them waits for its input, while two others of its kind begin and end; then all get it at once.
       for (let i = 0; i < 2; i++) await home.run(["list"]);
       const ends = hooks.map(({ event, child }) =>
-        finish(child, JSON.stringify({ hook_event_name: event, session_id: api.sessionId, prompt: "hi" })),
+        finish(
+          child,
+          JSON.stringify({ hook_event_name: event, session_id: api.sessionId, prompt_id: api.turn, prompt: "hi" }),
+        ),
       );
       for (const { stdout } of await Promise.all(ends))
         if (stdout) said.push(...framedNames(JSON.parse(stdout).hookSpecificOutput.additionalContext));

@@ -2,8 +2,9 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { ownClaude, ownSelf } from "../../src/claude/own-peer.ts";
+import { countSend, FLOOD } from "../../src/mesh/brakes.ts";
 import { parse } from "../../src/mesh/message.ts";
 import { box, letter } from "../mesh/temp-mesh.ts";
 import { cli, type Environment, type TempHome, tempHome, until } from "../temp-home.ts";
@@ -240,11 +241,18 @@ describe("a shell that a session has started and that is no longer below it", ()
   });
 
   it("is braked as a model is, and its answers go to the user", async () => {
-    const loop = `setsid -f sh -c 'for i in $(seq 22); do ${mesh} send web "n $i" >>"$OUT" 2>&1; done; echo end >>"$OUT"' "$0" "$1"`;
-    const { home, web } = await detached(loop);
+    const { home, api, web } = await detached(`setsid -f ${mesh} send web "n 0"`);
+    // As after a flood of letters of its own: one less than the most.
+    vi.stubEnv("CLAUDEMESH_HOME", home.path(".claudemesh"));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const turn = { hops: undefined, shown: 0 };
+    for (let i = 2; i < FLOOD; i++)
+      countSend({ from: "shell", to: [web.id], unique: `1.M000001P1Q${i}.x`, what: `n ${i}`, turn });
+    const loop = `setsid -f sh -c 'for i in 1 2 3; do ${mesh} send web "n $i" >>"$OUT" 2>&1; done; echo end >>"$OUT"' "$0" "$1"`;
+    await bash(home, api, loop, { CLAUDECODE: "1", OUT: home.path("out") });
     await until(() => readFileSync(home.path("out"), "utf8").endsWith("end\n"), "the loop to end", 60_000);
-    expect(web.room("new")).toHaveLength(20);
-    expect(readFileSync(home.path("out"), "utf8")).toContain("20 letters to this recipient within a minute");
+    expect(web.room("new")).toHaveLength(2);
+    expect(readFileSync(home.path("out"), "utf8")).toContain("end the turn: your user has been told");
     const [first = ""] = web.room("new");
     const done = await home.run(["reply", `<${first}@claudemesh>`, "the result"], { env: web.env });
     expect(done, done.stderr).toMatchObject({ code: 0 });

@@ -76,6 +76,7 @@ describe("1 MB", () => {
     expect(context.length).toBeLessThan(10_000);
     isShowable(json?.systemMessage ?? "", "what the user is shown");
     expect(json?.systemMessage?.split("\n")).toHaveLength(1);
+    await api.hook("Stop");
     expect(api.room("cur")).toEqual([`${name}:2,S`]);
     for (const verb of [["inbox", "api", "--peek"], ["log"]]) {
       const said = await home.run(verb);
