@@ -1,7 +1,8 @@
 // A model of Claude Code as bells and hooks see it: a session file, a transcript, a queue of prompts, turns with tool calls.
 // What is queued becomes a prompt when the session is idle, and is shown between two tool calls when it is not; then 2.1.197
-// runs no prompt hook. Newer ones run it, but heed no block; and for what the user sends at once, in the running turn's name. What came with a prompt of the user's, or one that was
-// typed for them, is thrown away if Esc comes before the first word, or if another hook blocks it; all else is kept.
+// runs no prompt hook. Newer ones run it, but heed no block; and for what the user sends at once, in the running turn's
+// name. What came with a prompt of the user's, or one that was typed for them, is thrown away if another hook blocks it, or if
+// Esc comes before the first word while nothing is drafted and no prompt of the user's is queued; all else is kept.
 
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { answerHook, type HookInput, type HookOutput, handedOver, MID_TURN } from "../../src/claude/hooks.ts";
@@ -16,6 +17,8 @@ type Prompt = {
   /** what its hook has said already, when it was sent */
   answer?: HookOutput;
 };
+
+const INTERRUPTED = "[Request interrupted by user]";
 
 export interface ModelOptions {
   pid: number;
@@ -206,11 +209,12 @@ export class ModelClient {
     if (this.status === "idle" || this.beginning || this.isFrozen) return;
     const { begun } = this;
     this.begun = undefined;
-    if (begun && (begun.by === "user" || begun.by === "typed")) {
-      if (this.box === "") this.box = begun.text;
-    } else {
+    const isUsers = ({ by }: Prompt) => by === "user";
+    if (begun && (begun.by === "user" || begun.by === "typed") && this.box === "" && !this.queue.some(isUsers))
+      this.box = begun.text;
+    else {
       this.shown.push(...(begun?.names ?? []));
-      this.line({ type: "user", message: { role: "user", content: "[Request interrupted by user]" } });
+      this.line({ type: "user", message: { role: "user", content: INTERRUPTED } });
     }
     this.set("idle");
   }
@@ -240,12 +244,15 @@ export class ModelClient {
     await this.hook("SessionStart", { source: "clear" });
   }
 
-  /** Started again with `--resume`: what the transcript holds is in the conversation, answered or not. */
+  /** Started again with `--resume`: the last prompt of the transcript is in the conversation, taken back or not. */
   async resume(): Promise<void> {
     if (existsSync(this.transcript)) {
       const lines = readFileSync(this.transcript, "utf8").split("\n").filter(Boolean);
-      const texts = lines
-        .map((line) => JSON.parse(line))
+      const all = lines.map((line) => JSON.parse(line));
+      const isPrompt = ({ type, message }: { type: string; message?: { content: unknown } }) =>
+        type === "user" && message?.content !== INTERRUPTED;
+      const texts = all
+        .slice(Math.max(0, all.findLastIndex(isPrompt)))
         .map((line) => String(line.message?.content ?? line.attachment?.content?.[0] ?? ""));
       const known = new Set(this.shown);
       for (const name of new Set(texts.flatMap(framedNames))) if (!known.has(name)) this.shown.push(name);

@@ -96,6 +96,32 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
     await look.seen();
   });
 
+  it.each([
+    ["a draft stands in the box", false],
+    ["another prompt is queued", true],
+  ])("Esc before the first word keeps a note where %s", async (_, isQueued) => {
+    const set = await stage(version, "bare");
+    const mate = await set.session("api");
+    const { message_id } = await set.send("api", "a note that stays", "--note");
+    const look = watched(message_id, await boxOf(set, "api"));
+    const held = set.api.hold(mate.id());
+    await mate.prompt("the first words");
+    await held.arrived;
+    mate.paste("more words [[say:fine]]");
+    await mate.waitFor(() => mate.draft() === "morewords[[say:fine]]", "the draft");
+    if (isQueued) {
+      mate.key("enter");
+      await mate.waitFor(() => mate.draft() !== "morewords[[say:fine]]", "the prompt to be queued");
+    }
+    look.notYet();
+    mate.key("escape");
+    await mate.waitScreen(/Interrupted/);
+    await look.seen();
+    if (!isQueued) mate.key("enter");
+    const turn = await mate.waitFor(() => keptIn(set.api, "more words", mate.id()), "the next turn");
+    expect(JSON.stringify(turn?.body.messages).split("a note that stays")).toHaveLength(2);
+  });
+
   it("a letter that was typed and is taken back is a draft, not seen; entered again it is shown once", async () => {
     const set = await stage(version, "supervised", { config: { bells: ["supervisor", "hooks"] } });
     const mate = await set.session("api");
