@@ -1,5 +1,5 @@
 // Reads Claude Code's screen: is the prompt box empty and has it the keyboard, or is anything else going on?
-// Invariant: strict. What is not surely an empty prompt box is "draft" or "other"; a wrong "no" costs nothing.
+// Invariant: strict. What is not surely an empty prompt box is something else; a wrong "no" costs nothing.
 // Seen with 2.1.197 and 2.1.329: the box is two full-width rules, between them `❯ ` and the text; the cursor is in it
 // (hidden, but placed) only while keys go there: menus, dialogs and a selected footer item move it elsewhere.
 
@@ -7,7 +7,8 @@
 export type Row = { text: string; typed: string };
 /** A screen, the cursor in cells from the top left. */
 export type Screen = { rows: Row[]; cursor: { x: number; y: number }; cols: number };
-export type Judgement = "empty prompt" | "draft" | "other";
+
+export type Judgement = "empty prompt" | "empty box" | "draft" | "other";
 
 type Box = { top: number; bottom: number; rows: Row[] };
 
@@ -39,16 +40,16 @@ const PASTE_MARK = /^\[Pastedtext#\d+(?:\+(\d+)lines)?\]$/;
 const INLINE_LINES = 3;
 const INLINE_CHARS = 700;
 
-/** What the screen shows: an empty prompt box that has the keyboard and nothing else, a draft in it, or anything else. */
+/** What the screen shows: an empty prompt box that has the keyboard; the same beside a running turn, a question or a panel; a draft in it; or no box. */
 export function judgeScreen(screen: Screen): Judgement {
   const box = findBox(screen);
   if (!box) return "other";
   const { cursor } = screen;
   const first = box.rows[0]?.text.slice(INDENT).trim() ?? "";
-  if (box.rows.length === 1 && QUEUED.test(first)) return "other";
+  if (box.rows.length === 1 && QUEUED.test(first)) return "empty box";
   const isEmpty = box.rows.length === 1 && cursor.x === INDENT && contentOf(box, cursor.x) === "";
   if (!isEmpty || RECALLED.test(screen.rows[box.top]?.text ?? "")) return "draft";
-  return isCalm(screen, box) ? "empty prompt" : "other";
+  return isCalm(screen, box) ? "empty prompt" : "empty box";
 }
 
 /**

@@ -71,7 +71,10 @@ async function supervised(program: Program): Promise<number> {
       typist?.sawOutput();
     },
     onInput: (chunk) => typist?.sawInput(chunk) ?? false,
-    onResize: screen.resize,
+    onResize: (size) => {
+      screen.resize(size);
+      typist?.sawResize();
+    },
   });
   typist = createTypist({
     write: session.write,

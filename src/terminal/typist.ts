@@ -8,6 +8,12 @@
 import { MeshError } from "../errors.ts";
 import { createKeyboard, type Keyboard } from "./keyboard.ts";
 
+type Judgement = "empty prompt" | "empty box" | "draft" | "other";
+
+const isEmpty = (judged: Judgement) => judged === "empty prompt" || judged === "empty box";
+/** Something else than the prompt may have the keyboard. */
+const isElsewhere = (judged: Judgement) => judged === "other" || judged === "empty box";
+
 export type TypistOptions<Screen> = {
   /** Writes to the program, as the keyboard does. */
   write(data: Buffer | string): void;
@@ -15,8 +21,11 @@ export type TypistOptions<Screen> = {
   screen(): Promise<Screen | undefined>;
   /** The caller's own view: idle and at the prompt. Asked before the paste, all along after it, and before Enter. */
   allClear(): boolean | Promise<boolean>;
-  /** `empty prompt`: typing may begin. `draft`: a box with text in it, which Ctrl-U cuts. Anything else: hands off. */
-  judge(screen: Screen): "empty prompt" | "draft" | "other";
+  /**
+   * `empty prompt`: typing may begin. `draft`: a box with text in it, which Ctrl-U cuts. `empty box`: nothing is in it, but
+   * something else goes on. `other`: no box can be seen. With these two: hands off.
+   */
+  judge(screen: Screen): Judgement;
   /** True if, since `before`, `text` has come to lie in the box, alone, and nothing else has changed. */
   showsPasted(before: Screen, after: Screen, text: string): boolean;
   /** Makes a program that runs draw something; one that stands still does nothing, then or later. Resolves when over. */
@@ -41,6 +50,8 @@ export type Typist = {
   sawInput(chunk: Buffer): boolean;
   /** To be called after each piece of output has gone to the screen model. */
   sawOutput(): void;
+  /** To be called when the screen model's size has changed: how it lays out old rows says nothing of the program. */
+  sawResize(): void;
   /** To be called when the program has ended: what is being typed is withdrawn at once, and nothing is typed any more. */
   stop(): void;
 };
@@ -85,8 +96,8 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
   let isOver = false;
   /** Pieces of output so far. */
   let draws = 0;
-  /** How many they were at our last key. */
-  let drawsAtKey = 0;
+  /** How many they were at our last key, or change of size: what stood there before says nothing of what came of it. */
+  let drawsBefore = 0;
   /** Nothing has been drawn since the user's last key: it may still be on its way. */
   let isUnread = false;
   /** The key of those that want out that was held or let through last, with no other after it. */
@@ -106,7 +117,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
   };
   /** Writes keys of ours. */
   const press = (keys: string) => {
-    drawsAtKey = draws;
+    drawsBefore = draws;
     write(keys);
   };
   /**
@@ -117,7 +128,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     const [keys, key] = WANTS_OUT.exec(chunk.toString("latin1")) ?? [];
     const isAgain = key !== undefined && key === lastOut;
     lastOut = key ?? "";
-    if (draws > drawsAtKey || !(isAgain || keys !== key)) return false;
+    if (draws > drawsBefore || !(isAgain || keys !== key)) return false;
     const last = held.splice(0).at(-1);
     if (isAgain && last) write(last);
     write(chunk);
@@ -143,8 +154,9 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     }
   };
   /**
-   * Looks at the screen at each piece of output until `is` holds, however long the program stands still; undefined if
-   * it does not although the program has been drawing for `patience` since this began, or if it has ended.
+   * Looks at the screen at each piece of output until `is` holds of what was drawn since our last key, however long the
+   * program stands still; undefined if it does not although the program has been drawing for `patience` since this
+   * began, or if it has ended.
    */
   const inTime = async (is: (now: Screen) => boolean): Promise<Screen | undefined> => {
     const begun = draws;
@@ -153,9 +165,9 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     let nudgeAt = performance.now() + pause;
     while (!isOver) {
       const now = await screen();
-      if (now !== undefined && is(now)) return now;
+      if (now !== undefined && draws > drawsBefore && is(now)) return now;
       const time = performance.now();
-      const enough = now !== undefined && judge(now) === "other" ? Math.min(ELSEWHERE_MS, patience) : patience;
+      const enough = now !== undefined && isElsewhere(judge(now)) ? Math.min(ELSEWHERE_MS, patience) : patience;
       if (draws > seen) {
         lastDraw = time;
         if (seen === begun) firstDraw = time;
@@ -164,7 +176,8 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
         nudgeAt = time + pause;
       }
       // What it draws first, awake again, may be older than what it reads then: one more look.
-      else if (seen > begun && lastDraw - firstDraw >= enough && time - lastDraw >= FRAME_MS) return undefined;
+      else if (draws > Math.max(begun, drawsBefore) && lastDraw - firstDraw >= enough && time - lastDraw >= FRAME_MS)
+        return undefined;
       if (time >= nudgeAt) {
         await nudge();
         pause = Math.min(2 * pause, NUDGE_EVERY_MS);
@@ -196,7 +209,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       const before = JSON.stringify(now);
       press(CUT);
       now = await inTime((box) => judge(box) !== "other" && JSON.stringify(box) !== before);
-      if (now !== undefined && judge(now) === "empty prompt") return;
+      if (now !== undefined && isEmpty(judge(now))) return;
     }
   };
 
@@ -209,7 +222,10 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     if (now === undefined || !showsPasted(before, now, text) || isDisturbed || isOver) return false;
     press("\r");
     // It may take effect as late as the program likes: nothing is taken back before.
-    return (await inTime((after) => judge(after) !== "draft")) !== undefined;
+    if (await inTime((after) => isEmpty(judge(after)))) return true;
+    // Something stands in front of the box, and has the keyboard.
+    const last = await screen();
+    return last !== undefined && judge(last) === "other";
   };
 
   const tryTyping = async (text: string, begin: () => boolean, withdraw: () => void): Promise<Typed> => {
@@ -219,9 +235,9 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       isHolding = true;
       await cut();
     }
-    const isEmpty = (now: Screen) => judge(now) === "empty prompt";
-    if (!(await until(FIRST_LOOK_MS, isEmpty)) || !(await hasReadAll())) return "not clear";
-    const before = await until(FIRST_LOOK_MS, isEmpty);
+    const isReady = (now: Screen) => judge(now) === "empty prompt";
+    if (!(await until(FIRST_LOOK_MS, isReady)) || !(await hasReadAll())) return "not clear";
+    const before = await until(FIRST_LOOK_MS, isReady);
     if (before === undefined || !isQuiet() || isUnread || isOver || !begin()) return "not clear";
     isHolding = true;
     left = undefined;
@@ -261,6 +277,10 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
     sawOutput() {
       draws++;
       isUnread = false;
+      wake();
+    },
+    sawResize() {
+      drawsBefore = draws;
       wake();
     },
     stop() {

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { succeeds } from "../../src/errors.ts";
 import type { Peer } from "../../src/mesh/peers.ts";
 import { letter } from "../mesh/temp-mesh.ts";
 import { type TempHome, tempHome, until } from "../temp-home.ts";
@@ -30,7 +31,11 @@ async function attended() {
   const { id } = JSON.parse((await server.call("whoami")).text) as Peer;
   await server.call("set_summary", { summary: "at work" });
   await until(() => peer(home, id).mcp, "the server to attend");
-  const remove = () => rmSync(home.path(".claudemesh"), { recursive: true, force: true, maxRetries: 5 });
+  /** As often as it takes: what is being removed may just be made anew. */
+  const remove = () => {
+    const once = () => rmSync(home.path(".claudemesh"), { recursive: true, force: true });
+    for (let n = 0; n < 20 && !succeeds(["ENOTEMPTY"], once); n++);
+  };
   return { home, api, server, posts, id, remove };
 }
 

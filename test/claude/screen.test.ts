@@ -30,6 +30,7 @@ const all = readdirSync(folder).map((file) => file.replace(/\.txt$/, ""));
 function expected(name: string): Judgement {
   const state = name.replace(/^[\d.]+-/, "");
   if (state.startsWith("idle-")) return "empty prompt";
+  if (/^(exit|help|stashed|running$|running-queued)/.test(state)) return "empty box";
   return /^(draft|pasted|menu)-|^running-draft/.test(state) ? "draft" : "other";
 }
 

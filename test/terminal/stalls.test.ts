@@ -16,9 +16,10 @@ type Char = { char: string; isOwn: boolean };
 type Event =
   | { at: number; do: "key"; keys: string }
   | { at: number; do: "stall"; ms: number }
-  | { at: number; do: "letter" | "tick" | "dialog" };
+  | { at: number; do: "letter" | "tick" | "dialog" | "resize" };
 type Quirks = { reads: number; draws: number; swallowsPaste: boolean; swallowsEnter: boolean };
-type Screen = { box: string; inDialog: boolean; ticks: number };
+/** `isHalf`: laid out anew by the terminal, or half drawn: no box can be made out. */
+type Screen = { box: string; inDialog: boolean; ticks: number; isHalf: boolean };
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const KEYS = [
@@ -43,13 +44,17 @@ function stallingProgram({ reads, draws, swallowsPaste, swallowsEnter }: Quirks,
   let inDialog = false;
   let isStalled = false;
   let ticks = 0;
-  let screen: Screen = { box: "", inDialog: false, ticks: 0 };
+  let screen: Screen = { box: "", inDialog: false, ticks: 0, isHalf: false };
   const submitted: Char[][] = [];
   const harm: string[] = [];
   const log: Piece[] = [];
 
   const draw = () => {
-    screen = { box: box.map(({ char }) => char).join(""), inDialog, ticks };
+    screen = { box: box.map(({ char }) => char).join(""), inDialog, ticks, isHalf: false };
+    sawOutput();
+  };
+  const drawHalf = () => {
+    screen = { ...screen, isHalf: true };
     sawOutput();
   };
   const take = (token: string, isOwn: boolean) => {
@@ -85,7 +90,12 @@ function stallingProgram({ reads, draws, swallowsPaste, swallowsEnter }: Quirks,
     while (queue.length > 0) {
       await running(reads);
       const before = JSON.stringify([box, inDialog]);
-      for (const { bytes, isOwn } of queue.splice(0))
+      const pieces = queue.splice(0);
+      // Claude Code takes an Enter that it reads together with keys after it for a new line of a paste.
+      const at = pieces.findIndex(({ bytes, isOwn }) => isOwn && bytes === "\r");
+      if (at >= 0 && pieces.slice(at + 1).some(({ bytes, isOwn }) => !isOwn && !bytes.startsWith("\x1b[I")))
+        harm.push("keys read together with our Enter");
+      for (const { bytes, isOwn } of pieces)
         for (let rest = bytes; rest !== ""; ) {
           const token = TOKEN.exec(rest)?.[0] ?? rest;
           take(token, isOwn);
@@ -129,6 +139,15 @@ function stallingProgram({ reads, draws, swallowsPaste, swallowsEnter }: Quirks,
       ticks++;
       draw();
     },
+    /** The terminal lays out the old rows anew; the program draws when it hears of it, in two pieces. */
+    async resize(sawResize: () => void) {
+      screen = { ...screen, isHalf: true };
+      sawResize();
+      await running(5);
+      drawHalf();
+      await running(5);
+      draw();
+    },
     /** A question that comes and is gone again. */
     async dialog() {
       await running(5);
@@ -148,8 +167,9 @@ async function play(events: Event[], quirks: Quirks) {
     ...program,
     // Claude's own file, which a program that stalls does not write.
     allClear: program.isAtPrompt,
-    judge: ({ box, inDialog }) => (inDialog ? "other" : box === "" ? "empty prompt" : "draft"),
-    showsPasted: (before, after, text) => after.box === text && !after.inDialog && before.ticks === after.ticks,
+    judge: ({ box, inDialog, isHalf }) => (inDialog || isHalf ? "other" : box === "" ? "empty prompt" : "draft"),
+    showsPasted: (before, after, text) =>
+      after.box === text && !after.inDialog && !after.isHalf && before.ticks === after.ticks,
   });
   sawOutput = typist.sawOutput;
   await vi.advanceTimersByTimeAsync(5000);
@@ -169,7 +189,8 @@ async function play(events: Event[], quirks: Quirks) {
         typing = typist.type(one.text).then((how) => {
           one.how = how;
         });
-      } else void program[event.do]();
+      } else if (event.do === "resize") void program.resize(typist.sawResize);
+      else void program[event.do]();
     }, event.at);
   }
   const last = Math.max(...events.map((event) => event.at + (event.do === "stall" ? event.ms : 0)));
@@ -194,10 +215,13 @@ const schedule = fc
   .tuple(
     stalls,
     fc.array(fc.record({ at: time, do: fc.constant<"key">("key"), keys: fc.constantFrom(...KEYS) }), { maxLength: 12 }),
-    fc.array(fc.record({ at: time, do: fc.constantFrom<"letter" | "tick" | "dialog">("letter", "tick", "letter") }), {
-      minLength: 1,
-      maxLength: 6,
-    }),
+    fc.array(
+      fc.record({ at: time, do: fc.constantFrom<"letter" | "tick" | "resize">("letter", "tick", "letter", "resize") }),
+      {
+        minLength: 1,
+        maxLength: 8,
+      },
+    ),
   )
   .map((lists): Event[] => lists.flat())
   // Pressed twice it means something else: below.
@@ -260,6 +284,22 @@ it("nothing is typed behind keys that a program may not have read, though its bo
   const { program, typed } = await play([...events, { at: 60_000, do: "letter" }], usual);
   expect(typed).toEqual([{ text: "mail number 0", how: "not clear" }]);
   expect(bytes(program.log)).toEqual(["\x1b[D", "draft"]);
+});
+
+it("a change of size while a program hangs over our Enter is no sign that it was taken", async () => {
+  // At 1,015 ms the paste shows, and Enter goes out.
+  const { program, typed, keys } = await play(
+    [
+      { at: 1000, do: "letter" },
+      { at: 1012, do: "stall", ms: 5000 },
+      key(2000, "the user's own line\r"),
+      { at: 3000, do: "resize" },
+    ],
+    usual,
+  );
+  expect(program.harm).toEqual([]);
+  expect(typed).toEqual([{ text: "mail number 0", how: "entered" }]);
+  expect(bytes(program.log)).toEqual(["\x1b[200~mail number 0\x1b[201~", "\r", keys]);
 });
 
 it("a key that draws nothing keeps no letter away from a program that runs", async () => {
