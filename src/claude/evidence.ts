@@ -228,9 +228,12 @@ export function createWitness(id: string): Witness {
       markKept(id, kept);
       for (const unique of kept) clearPosted(id, unique);
       const now = performance.now();
-      idle = stateOf(peer).state === "idle" ? idle + now - last : 0;
+      const { state, since } = stateOf(peer);
+      idle = state === "idle" ? idle + now - last : 0;
       last = now;
-      if (idle >= IDLE) for (const { unique } of handed) giveBack(id, unique, verdicts.get(unique));
+      // One that stands still since it was given the letter may be idle by its file as well.
+      const isDone = (one: Handed) => one.state_since !== since.getTime();
+      if (idle >= IDLE) for (const one of handed.filter(isDone)) giveBack(id, one.unique, verdicts.get(one.unique));
       await new Promise((resolve) => setTimeout(resolve, PACE));
     }
     readers.clear();

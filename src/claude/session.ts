@@ -103,8 +103,9 @@ function findTranscript(peer: Peer): string | undefined {
 /** Where what is handed to the session goes to: in its transcript it can't be before the present end. */
 export function destinationOf(peer: Peer): Destination {
   const { pid, transcript_path: path = findTranscript(peer) } = peer;
+  const state_since = stateOf(peer).since.getTime();
   const size = path ? ignore(["ENOENT", "ENOTDIR", "EACCES", "ENAMETOOLONG"], () => statSync(path).size) : undefined;
-  return path ? { pid, transcript: path, from: size ?? 0 } : { pid };
+  return path ? { pid, transcript: path, from: size ?? 0, state_since } : { pid, state_since };
 }
 
 /** True if `version` is at least `least`, both like 2.1.224; an unknown version is not. */

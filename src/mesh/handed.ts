@@ -15,12 +15,16 @@ import { FILE_MODE, mailbox, makeDir } from "./home.ts";
 export type Road = (typeof ROADS)[number];
 const ROADS = ["prompt", "queued", "stop", "tool"] as const;
 
-/** To what process it went, in which turn (Claude Code's prompt_id), and how long its transcript was, in bytes. */
+/**
+ * To what process it went, in which turn (Claude Code's prompt_id), how long its transcript was, in bytes, and since when
+ * it had been in the state that it was in, in ms: by the clock that wrote it, so it can be told from another and no more.
+ */
 export interface Destination {
   pid: number;
   turn?: string;
   transcript?: string;
   from?: number;
+  state_since?: number;
 }
 
 export interface Handed extends Destination {
@@ -73,11 +77,12 @@ function destination(json: string): Destination {
   try {
     const found: unknown = JSON.parse(json);
     if (!isObject(found)) return { pid: 0 };
-    const { pid, transcript, from } = found;
+    const { pid, transcript, from, state_since } = found;
     return {
       pid: typeof pid === "number" ? pid : 0,
       ...(typeof transcript === "string" ? { transcript } : {}),
       ...(typeof from === "number" && from >= 0 ? { from } : {}),
+      ...(typeof state_since === "number" ? { state_since } : {}),
     };
   } catch {
     return { pid: 0 };

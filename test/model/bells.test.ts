@@ -271,7 +271,12 @@ class World {
 
   async end(): Promise<void> {
     const { client } = this;
-    Object.assign(client, { dropsNext: false, killsNext: false, skipsNext: false, blocksNext: false, isFrozen: false });
+    Object.assign(client, {
+      dropsNext: false,
+      killsNext: false,
+      skipsNext: false,
+      blocksNext: false,
+    });
     socket.dies = undefined;
     client.box = "";
     for (let n = 0; n < 5; n++) {
@@ -347,11 +352,7 @@ const seldom = [
   step("another hook blocks the next prompt", (w) => void Object.assign(w.client, { blocksNext: true })),
   step("the clock is set an hour ahead", (w) => w.setClock(3_600_000)),
   step("the clock is set an hour back", (w) => w.setClock(-3_600_000)),
-  step("claude is frozen for 5 s", async (w) => {
-    w.client.isFrozen = true;
-    await w.pass(5000);
-    w.client.isFrozen = false;
-  }),
+  step("claude is frozen for 5 s", (w) => w.during(w.client.freeze(5000))),
   step("a prompt is taken back before the first word", async (w) => {
     await w.during(w.client.prompt());
     await w.pass(100);
@@ -390,6 +391,26 @@ it.each([
         ...(process.env.CLAUDEMESH_TEST_SEED ? { seed: Number(process.env.CLAUDEMESH_TEST_SEED) } : {}),
       },
     );
+  },
+);
+
+it.each([
+  ["2.1.329", true],
+  ["2.1.197", false],
+])(
+  "a session of %s that stands still after a prompt's hook, idle by its file, has thrown nothing away",
+  async (_, isNew) => {
+    ownClocks();
+    await inWorld(isNew, async (world) => {
+      await world.pass(5000);
+      world.send("web", "note");
+      world.client.stallsNext = true;
+      await world.during(world.client.prompt());
+      await world.pass(6000);
+      expect(namesIn(join(world.box, "handed"))).toHaveLength(1);
+      await world.pass(6000);
+      await world.end();
+    });
   },
 );
 

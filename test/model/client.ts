@@ -52,14 +52,25 @@ export class ModelClient {
   skipsNext = false;
   /** another hook blocks the next prompt */
   blocksNext = false;
+  /** it stands still once the next prompt's hook has answered, before its session file says that it is busy */
+  stallsNext = false;
   /** no hook runs any more */
   hooksOff = false;
   /** it keeps no transcript */
   writesNothing = false;
   /** how often something has been put before it by a bell */
   puts = 0;
-  /** it draws nothing, reads nothing and begins nothing */
-  isFrozen = false;
+  /** it draws nothing, reads nothing and begins nothing: by a move, or because of stallsNext */
+  get isFrozen(): boolean {
+    return this.freezes > 0;
+  }
+  private freezes = 0;
+  /** Stands still for so long, in ms of the test's time. */
+  async freeze(ms: number): Promise<void> {
+    this.freezes++;
+    await new Promise<void>((resolve) => setTimeout(resolve, ms));
+    this.freezes--;
+  }
   sessionId = "s0";
   private readonly options: ModelOptions;
   private turns = 0;
@@ -98,7 +109,8 @@ export class ModelClient {
   private statusSince = Date.now();
   private set(status: typeof this.status): void {
     this.status = status;
-    this.statusSince = Date.now();
+    // Time stands still meanwhile, which it does for no real client.
+    this.statusSince = Date.now() === this.statusSince ? this.statusSince + 1 : Date.now();
     this.write();
     this.options.changed();
   }
@@ -140,7 +152,9 @@ export class ModelClient {
 
   post(text: string): void {
     this.puts++;
-    if (!this.dropsNext) this.queue.push({ by: "post", text });
+    // It is held for the hooks then, and later ones may overtake it.
+    if (this.dropsNext) this.options.killed("");
+    else this.queue.push({ by: "post", text });
     this.dropsNext = false;
   }
 
@@ -166,10 +180,17 @@ export class ModelClient {
     }
   }
   private async begin({ by, text, answer: given }: Prompt): Promise<void> {
-    this.set("busy");
+    const { stallsNext } = this;
+    this.stallsNext = false;
+    if (stallsNext) this.status = "busy";
+    else this.set("busy");
     this.isContinued = false;
     this.turns++;
     const answer = given ?? (await this.hook("UserPromptSubmit", { prompt: text }));
+    if (stallsNext) {
+      await this.freeze(7000);
+      this.set("busy");
+    }
     const isBlocked = this.blocksNext;
     if (isBlocked) this.options.killed(text);
     this.blocksNext = false;
@@ -255,7 +276,10 @@ export class ModelClient {
         .slice(Math.max(0, all.findLastIndex(isPrompt)))
         .map((line) => String(line.message?.content ?? line.attachment?.content?.[0] ?? ""));
       const known = new Set(this.shown);
-      for (const name of new Set(texts.flatMap(framedNames))) if (!known.has(name)) this.shown.push(name);
+      const again = [...new Set(texts.flatMap(framedNames))].filter((name) => !known.has(name));
+      this.shown.push(...again);
+      // What had been taken back comes after what was shown meanwhile.
+      if (again.length) this.options.killed("");
       this.line({
         type: "assistant",
         message: { role: "assistant", content: [{ type: "text", text: "No response requested." }] },
