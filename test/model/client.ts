@@ -225,6 +225,11 @@ export class ModelClient {
     this.show(context);
     if (!this.isContinued) this.set("idle");
   }
+  private giveBack(text: string): void {
+    this.box = text;
+    // What came with it may come again with a later one of its sender.
+    this.options.killed("");
+  }
   /** The user's Esc: no hook is told. */
   escape(): void {
     if (this.status === "idle" || this.beginning || this.isFrozen) return;
@@ -232,7 +237,7 @@ export class ModelClient {
     this.begun = undefined;
     const isUsers = ({ by }: Prompt) => by === "user";
     if (begun && (begun.by === "user" || begun.by === "typed") && this.box === "" && !this.queue.some(isUsers))
-      this.box = begun.text;
+      this.giveBack(begun.text);
     else {
       this.shown.push(...(begun?.names ?? []));
       this.line({ type: "user", message: { role: "user", content: INTERRUPTED } });
