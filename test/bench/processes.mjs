@@ -1,7 +1,7 @@
 // What Claude Code, or a person at a shell, starts: hooks, the status line, `send`, the mail server.
 
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { byTurns, timed } from "./stats.mjs";
 import { letterFor } from "./wake.mjs";
@@ -10,6 +10,8 @@ import { at, cli, end, here, inWorld, plugin } from "./world.mjs";
 const { hooks } = JSON.parse(readFileSync(at("bin/plugin/hooks/hooks.json"), "utf8"));
 const hookCommand = (event) => hooks[event][0].hooks[0].command;
 const node = `'${process.execPath}'`;
+const STOP = hookCommand("Stop");
+const PROMPT = hookCommand("UserPromptSubmit");
 const NOTHING = ":";
 const EMPTY_NODE = `${node} -e 0`;
 const WARM_UP = 3;
@@ -18,7 +20,7 @@ const WARM_UP = 3;
 export function commands(world, env, { rounds, prepare = ":", floor, value }) {
   const payload = join(world.root, "payload");
   const event = { session_id: env.CLAUDE_CODE_SESSION_ID, cwd: world.root, hook_event_name: "UserPromptSubmit" };
-  writeFileSync(payload, JSON.stringify({ ...event, prompt: "go on" }));
+  writeFileSync(payload, JSON.stringify({ ...event, prompt_id: "turn-1", prompt: "go on" }));
   const args = [here("turns.bash"), String(rounds + WARM_UP), payload, prepare, floor, value];
   const said = execFileSync("bash", args, { env: { ...env, LC_ALL: "C" }, encoding: "utf8", cwd: world.root });
   const lines = said
@@ -38,25 +40,26 @@ const quiet = (value, floor, rounds) =>
     return commands(world, env, { rounds, prepare: `echo $$ >'${box}/pid'`, floor, value });
   });
 
-const withMail = (rounds) =>
+/** A letter a round: handed over by the prompt's hook, and marked seen by the turn's end, of which `value` is timed. */
+const withMail = (value, rounds) =>
   inWorld(async (world) => {
-    const { id, box, env } = await world.session("api", { own: true });
-    // Each round finds one fresh letter, laid there before the clock runs.
+    // A prompt that is sent into a running turn is shown no mail.
+    const { id, box, env } = await world.session("api", { own: true, status: "idle" });
     const stock = join(world.root, "stock");
     mkdirSync(stock);
     for (let n = 0; n < rounds + WARM_UP; n++) {
       const { unique, text } = letterFor(id, n);
       writeFileSync(join(stock, unique), text);
     }
-    const prepare = `set -- "$@"; for f in '${stock}'/*; do mv "$f" '${box}/new/'; break; done`;
-    const samples = commands(world, env, {
-      rounds,
-      prepare,
-      floor: EMPTY_NODE,
-      value: hookCommand("UserPromptSubmit"),
-    });
-    const seen = execFileSync("sh", ["-c", `ls '${box}/cur' | grep -c ':2,S$'`], { encoding: "utf8" });
-    if (Number(seen) !== rounds + WARM_UP) throw new Error(`of ${rounds + WARM_UP} letters the hook showed ${seen}`);
+    const run = (command) => `/bin/sh -c '${command}' <'${join(world.root, "payload")}' >/dev/null`;
+    const lay = `for f in '${stock}'/*; do mv "$f" '${box}/new/'; break; done`;
+    // The shell that times them is who starts the hooks.
+    const before = value === PROMPT ? [run(STOP), lay] : [lay, run(PROMPT)];
+    const prepare = [`echo $$ >'${box}/pid'`, ...before].join("; ");
+    const samples = commands(world, env, { rounds, prepare, floor: EMPTY_NODE, value });
+    const seen = readdirSync(join(box, "cur")).filter((name) => name.endsWith(":2,S")).length;
+    // Nothing has come yet after the last prompt; and the first rounds only warm up.
+    if (seen < rounds) throw new Error(`of ${rounds + WARM_UP} letters the hooks marked ${seen}`);
     return samples;
   });
 
@@ -98,13 +101,13 @@ const mailServer = (rounds) =>
   });
 
 const badge = `sh '${plugin}/hook' statusline`;
-const STOP = hookCommand("Stop");
 export const rows = [
   ["hook, nothing waiting", "`sh -c :`", 3, (rounds) => quiet(STOP, NOTHING, rounds), 300],
   ["status line", "`sh -c :`", 3, (rounds) => quiet(badge, NOTHING, rounds), 300],
   ["hook, nothing waiting, against Node", "`node -e 0`", 0.06, (rounds) => quiet(STOP, EMPTY_NODE, rounds), 20],
   ["status line, against Node", "`node -e 0`", 0.06, (rounds) => quiet(badge, EMPTY_NODE, rounds), 20],
-  ["hook with mail to show", "`node -e 0`", 1.3, withMail, 30],
+  ["hook with mail to show", "`node -e 0`", 1.3, (rounds) => withMail(PROMPT, rounds), 30],
+  ["hook that marks mail seen, against Node", "`node -e 0`", 0.5, (rounds) => withMail(STOP, rounds), 30],
   ["`send` from the shell", "`node -e 0`", 1.35, send, 30],
   ["mail server: started → initialize answered", "a bare SDK server", 1.15, mailServer, 9],
 ].map(([name, floorIs, ratio, measure, usual]) => ({
