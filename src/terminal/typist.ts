@@ -107,13 +107,20 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
   /** A text that was withdrawn: it may yet turn up in the box if the program was slow, or a dialog in front of it. */
   let left: { text: string; before: Screen } | undefined;
 
-  const release = () => {
+  /**
+   * Writes what was held back, as it was typed: an Enter by itself goes out apart, once what stands before it has been drawn.
+   * Read together, Claude Code 2.1.197 may submit the line and leave it in the box.
+   */
+  const release = async () => {
+    while (held.length > 0) {
+      const at = held.findIndex((chunk) => chunk.toString("latin1") === "\r");
+      isUnread = true;
+      releasedAt = performance.now();
+      for (const chunk of held.splice(0, at < 0 || isOver ? held.length : Math.max(at, 1))) write(chunk);
+      if (held.length > 0) await something(FRAME_MS);
+    }
     isHolding = false;
     lastOut = "";
-    if (held.length === 0) return;
-    isUnread = true;
-    releasedAt = performance.now();
-    for (const chunk of held.splice(0)) write(chunk);
   };
   /** Writes keys of ours. */
   const press = (keys: string) => {
@@ -259,7 +266,7 @@ export function createTypist<Screen>(options: TypistOptions<Screen>): Typist {
       try {
         return await tryTyping(clean, begin, withdraw);
       } finally {
-        release();
+        await release();
         isBusy = false;
       }
     },

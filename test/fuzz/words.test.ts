@@ -122,7 +122,10 @@ fuzz<Given>(3, {
       // A program that shows what was pasted and takes it away at Enter: nothing but the bytes is looked at.
       const state = () => (written.length === 1 ? "draft" : "empty prompt");
       const typist = createTypist<"draft" | "empty prompt">({
-        write: (data) => void written.push(data.toString()),
+        write: (data) => {
+          written.push(data.toString());
+          typist.sawOutput();
+        },
         screen: async () => state(),
         allClear: () => true,
         judge: (screen) => screen,

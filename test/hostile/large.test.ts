@@ -68,6 +68,8 @@ describe("1 MB", () => {
     const sent = await home.run(["send", "api", "-", "--json"], { input: body });
     expect(sent.code, sent.stderr).toBe(0);
     const [name = ""] = api.room("new");
+    // A prompt that begins a turn, however long the letter took to send.
+    api.says("idle");
     const began = performance.now();
     const { json } = await api.hook("UserPromptSubmit");
     row(what, "sent", performance.now() - began);

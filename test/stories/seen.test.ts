@@ -166,6 +166,60 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
     expect(last.split("a note for the one that dies")).toHaveLength(2);
   });
 
+  it.each(["/clear", "/compact"])(
+    "a note whose prompt is taken back comes with the first one after %s",
+    async (command) => {
+      const set = await stage(version, "bare");
+      const mate = await set.session("api");
+      for (const word of ["one", "two", "three"]) await mate.ask(`${word} [[say:${word}]]`);
+      const first = mate.id();
+      const { message_id } = await set.send("api", "a note for later", "--note");
+      const look = watched(message_id, await boxOf(set, "api"));
+      const held = set.api.hold(first);
+      await mate.prompt("words to forget");
+      expect(holds(await held.arrived, "a note for later")).toBe(true);
+      await takenBack(mate);
+      await mate.waitFor(() => mate.draft() === "wordstoforget", "the prompt to come back into the box");
+      mate.key("ctrl-u");
+      await mate.command(command);
+      if (command === "/clear") await mate.waitFor(() => mate.id() !== first, "a new session id");
+      else await mate.waitScreen(/Compacted|compacted/);
+      await mate.ready();
+      look.notYet();
+      const turn = await mate.ask("words to keep [[say:kept]]");
+      expect(JSON.stringify(turn.body.messages).split("a note for later")).toHaveLength(2);
+      await look.seen();
+      await mate.ask("and again [[say:fine]]");
+      const last = JSON.stringify(set.api.turns(mate.id()).at(-1)?.body.messages);
+      expect(last.split("a note for later")).toHaveLength(2);
+    },
+  );
+
+  it("a note whose turn is rewound stays seen, is not shown again, and can be looked up", async () => {
+    const set = await stage(version, "bare");
+    const mate = await set.session("api");
+    await mate.ask("begin [[say:begun]]");
+    const { message_id } = await set.send("api", "a note that is rewound", "--note");
+    expect(holds(await mate.ask("words to undo [[say:done]]"), "a note that is rewound")).toBe(true);
+    await set.receiptIs(message_id, "seen");
+    mate.key("escape");
+    mate.key("escape");
+    await mate.waitScreen(/Restore the code/);
+    mate.key("up");
+    await mate.waitScreen(/^ +❯ words to undo/m);
+    mate.key("enter");
+    await mate.waitScreen(/❯ 1\. Restore conversation/);
+    mate.key("enter");
+    await mate.waitFor(() => mate.draft()?.startsWith("wordstoundo"), "the prompt to come back into the box");
+    mate.key("ctrl-u");
+    const turn = await mate.ask("other words [[say:fine]]");
+    expect(holds(turn, "words to undo") || holds(turn, "a note that is rewound")).toBe(false);
+    expect((await set.receipt(message_id)).state).toBe("seen");
+    expect((await set.verb("inbox", "api", "--peek", "--thread", message_id)).stdout).toContain(
+      "a note that is rewound",
+    );
+  });
+
   it("where hooks are off no bell rings, and the sender is told at once", async () => {
     const set = await stage(version, "bare", { settings: { disableAllHooks: true } });
     const mate = await set.session("api");
