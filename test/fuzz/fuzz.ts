@@ -1,4 +1,4 @@
-// Fuzzing for a span of time. CLAUDEMESH_FUZZ_SECONDS is how long each fuzzer has, 20 in CI and 5 elsewhere unless told;
+// Fuzzing for a span of time. CLAUDEMESH_FUZZ_SECONDS is how long each fuzzer has, 10 in CI and 5 elsewhere unless told;
 // CLAUDEMESH_FUZZ_SEED repeats a run. What a fuzzer once found lies in fixtures/fuzz/<target>/ and is tried first.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { it } from "vitest";
 
-const seconds = Number(process.env.CLAUDEMESH_FUZZ_SECONDS ?? (process.env.CI ? 20 : 5));
+const seconds = Number(process.env.CLAUDEMESH_FUZZ_SECONDS ?? (process.env.CI ? 10 : 5));
 const seed = Number(process.env.CLAUDEMESH_FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));
 
 export interface Target<T> {
