@@ -7,7 +7,10 @@
 export type Row = { text: string; typed: string };
 /** A screen, the cursor in cells from the top left. */
 export type Screen = { rows: Row[]; cursor: { x: number; y: number }; cols: number };
-
+/**
+ * `empty prompt`: an empty prompt box that has the keyboard, and nothing else. `empty box`: the same beside a running turn, a
+ * confirmation or a panel. `draft`: text in it. `other`: no box that has the keyboard.
+ */
 export type Judgement = "empty prompt" | "empty box" | "draft" | "other";
 
 type Box = { top: number; bottom: number; rows: Row[] };
@@ -40,7 +43,7 @@ const PASTE_MARK = /^\[Pastedtext#\d+(?:\+(\d+)lines)?\]$/;
 const INLINE_LINES = 3;
 const INLINE_CHARS = 700;
 
-/** What the screen shows: an empty prompt box that has the keyboard; the same beside a running turn, a question or a panel; a draft in it; or no box. */
+/** What the screen shows. */
 export function judgeScreen(screen: Screen): Judgement {
   const box = findBox(screen);
   if (!box) return "other";

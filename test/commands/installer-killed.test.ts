@@ -15,10 +15,10 @@ const armed = "data:text/javascript,globalThis.armed=true";
 const settingsOf = (home: TempHome) => home.path(".claude", "settings.json");
 /** `stride`: every so many-th change only, for what goes by the same steps. */
 const kinds: [what: string, stride: number, make: (home: TempHome) => void][] = [
-  ["no ~/.claude at all", 2, () => {}],
+  ["no ~/.claude at all", 1, () => {}],
   [
     "settings that are a symlink",
-    5,
+    3,
     (home) => {
       writeFileSync(join(home.folder("dotfiles"), "c.json"), "{ }\n", { mode: 0o640 });
       mkdirSync(home.path(".claude"));
