@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { clocks } from "../mesh/clock.ts";
 import { safeConfig } from "../mesh/config.ts";
-import { mailbox } from "../mesh/home.ts";
+import { mailbox, peerFile } from "../mesh/home.ts";
 import { joinMesh, noticeDeaths, publish, updatePeer } from "../mesh/join.ts";
 import { log } from "../mesh/log.ts";
 import { keepMailbox, keepRoom } from "../mesh/maildir.ts";
@@ -86,20 +86,29 @@ export async function follow(first: Peer, make: (id: string) => Promise<Ringer> 
   let attending: Watch;
   let closed = false;
   let late: NodeJS.Timeout | undefined;
+  let remembering: Watch;
   const begin = async () => {
+    // What is set while its mailbox rests, a summary say, is known of it too.
+    remembering = await watch(peerFile(known.id), () => void remember());
     ringer = await make(known.id);
+    remember();
     attending = await attend(known.id, look);
   };
   const end = async () => {
     await attending.close();
+    await remembering.close();
     await ringer.stop();
   };
-  const look = () => {
+  /** Whether it is registered still. */
+  const remember = (): boolean => {
     const peer = readPeer(known.id);
-    if (peer?.pid === known.pid) {
-      known = peer;
-      ringer.look();
-    } else if (!closed) late ??= setTimeout(findAgain, REMOVED).unref();
+    if (peer?.pid !== known.pid) return false;
+    known = peer;
+    return true;
+  };
+  const look = () => {
+    if (remember()) ringer.look();
+    else if (!closed) late ??= setTimeout(findAgain, REMOVED).unref();
   };
   const { look: findAgain, settled } = oneAtATime("follow", async () => {
     late = undefined;

@@ -28,8 +28,10 @@ async function attended() {
   api.says("idle");
   await api.hook("SessionStart");
   const { id } = JSON.parse((await server.call("whoami")).text) as Peer;
-  await server.call("set_summary", { summary: "at work" });
   await until(() => peer(home, id).mcp, "the server to attend");
+  await server.call("set_summary", { summary: "at work" });
+  // One more call, so that the server has had the time to see its own change.
+  await server.call("whoami");
   /** All of it at once: what comes back meanwhile is not removed again. */
   const remove = () => {
     const gone = home.path("gone");
