@@ -162,7 +162,9 @@ export function bellOf(
 export function isClaude(pid: number): boolean {
   if (hasSessionFile(pid)) return true;
   const [program = "", script = ""] = argumentsOf(pid);
-  return basename(program) === "claude" || /claude-code[\\/](cli|start)\.m?js$/.test(script);
+  // What a program has made its title is a line of words: `npm exec vitest run test/claude`.
+  const isName = !/\s/.test(program) || existsSync(program);
+  return (isName && basename(program) === "claude") || /claude-code[\\/](cli|start)\.m?js$/.test(script);
 }
 
 /** True for a process of which Claude Code keeps a session file. */

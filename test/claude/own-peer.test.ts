@@ -1,6 +1,6 @@
 // Who a process is to others: the nearest claude above it decides, and what it has inherited does not.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { ownClaude, ownSelf } from "../../src/claude/own-peer.ts";
@@ -104,6 +104,19 @@ describe("below a session", () => {
       expect((await bash(home, api, `set -- "$0" "$1"; ${script}`)).code).toBe(0);
     }
     expect(senders(web).map((from) => from?.id)).toEqual([api.id]);
+  });
+
+  it("a program whose title ends like a path to claude is none, and one whose path has a space is", async () => {
+    const home = tempHome();
+    const [api, web] = [await standIn(home), await standIn(home, "web")];
+    const titled = (title: string) =>
+      bash(home, api, `(exec -a '${title}' bash -c '${mesh} send web x; :' "$0" "$1"); true`);
+    await titled("npm exec vitest run test/claude");
+    expect(senders(web).at(-1)).toMatchObject({ id: api.id });
+    const spaced = join(home.folder("my programs"), "claude");
+    symlinkSync("/bin/bash", spaced);
+    await titled(spaced);
+    expect(senders(web).at(-1)).toMatchObject({ id: "shell", name: "a shell, in a claude that is not on the mesh" });
   });
 
   it("a claude that is a full session, as in tmux, is itself: listed, with its own name and mail", async () => {
