@@ -46,7 +46,7 @@ import {
   reminder,
   summaryLine,
 } from "./prompt.ts";
-import { bellOf, destinationOf, expectsInbox, readSessionFile, sessionFileOf, stateOf } from "./session.ts";
+import { bellOf, type Doing, destinationOf, expectsInbox, readSessionFile, sessionFileOf, stateOf } from "./session.ts";
 
 /** The fields of a hook's stdin that are used here; all are optional, for versions differ. */
 export interface HookInput {
@@ -97,8 +97,9 @@ export async function answerHook(
   const peer = await registered(event, pid, input);
   const { transcript_path = peer.transcript_path } = input;
   const turn = input.prompt_id;
+  const doing = stateOf(peer);
   const to = {
-    ...destinationOf({ ...peer, ...(transcript_path ? { transcript_path } : {}) }),
+    ...destinationOf({ ...peer, ...(transcript_path ? { transcript_path } : {}) }, doing),
     ...(turn ? { turn } : {}),
   };
   if (event === "PostToolUse" || event === "Stop") keepHanded(peer.id, event, turn);
@@ -108,7 +109,7 @@ export async function answerHook(
     case "CwdChanged":
       return { json: output(event, watching(peer)) };
     case "UserPromptSubmit":
-      return userPromptSubmit(peer, input.prompt ?? "", to, began);
+      return userPromptSubmit(peer, input.prompt ?? "", to, isMidTurn(doing, began));
     case "PostToolUse":
       return during(peer, await hand(event, peer, to, (letter) => letter.message.priority === "now"));
     case "Stop":
@@ -191,9 +192,9 @@ async function sessionEnd(pid: number, input: HookInput): Promise<HookOutput> {
 }
 
 /** Takes note of what a bell has put into this prompt, and hands over the rest of the mailbox with it. */
-async function userPromptSubmit(peer: Peer, prompt: string, to: Destination, began: number): Promise<HookOutput> {
+async function userPromptSubmit(peer: Peer, prompt: string, to: Destination, isMid: boolean): Promise<HookOutput> {
   const held = isNotice(prompt) ? heldFor(peer) : [];
-  const isQueued = !isNotice(prompt) && isMidTurn(peer, began);
+  const isQueued = !isNotice(prompt) && isMid;
   const framed = framesIn(prompt);
   const names = framed.map(({ unique }) => unique);
   // Only where there are any: what looks into a transcript takes longer to load than all else here.
@@ -330,8 +331,7 @@ export const MID_TURN = 400;
  * True for a prompt that is sent while a turn runs. Newer clients (seen in 2.1.329, not in 2.1.197) run its hook at once and
  * keep it, with what the hook attached, in a queue out of our sight: mail has other ways into a running turn.
  */
-function isMidTurn(peer: Peer, began: number): boolean {
-  const { state, since, session } = stateOf(peer);
+function isMidTurn({ state, since, session }: Doing, began: number): boolean {
   return session?.status !== undefined && state !== "idle" && began - since.getTime() > MID_TURN;
 }
 

@@ -65,7 +65,7 @@ export function sessionOf(peer: Peer): SessionFile | undefined {
     : undefined;
 }
 
-interface Doing {
+export interface Doing {
   state: State;
   since: Date;
   /** what its user is asked, where Claude Code tells */
@@ -100,10 +100,10 @@ function findTranscript(peer: Peer): string | undefined {
     .find((path) => existsSync(path));
 }
 
-/** Where what is handed to the session goes to: in its transcript it can't be before the present end. */
-export function destinationOf(peer: Peer): Destination {
+/** Where what is handed to the session goes to, while it is `doing` that: in its transcript it can't be before the present end. */
+export function destinationOf(peer: Peer, doing: Doing = stateOf(peer)): Destination {
   const { pid, transcript_path: path = findTranscript(peer) } = peer;
-  const state_since = stateOf(peer).since.getTime();
+  const state_since = doing.since.getTime();
   const size = path ? ignore(["ENOENT", "ENOTDIR", "EACCES", "ENAMETOOLONG"], () => statSync(path).size) : undefined;
   return path ? { pid, transcript: path, from: size ?? 0, state_since } : { pid, state_since };
 }

@@ -22,6 +22,9 @@ export interface Reply {
   readonly step?: string;
 }
 
+/** The marker of these tool calls, one reply each. */
+export const toolMarker = (...calls: readonly ToolCall[]): string => `[[tool:${JSON.stringify(calls)}]]`;
+
 type Marker =
   | { readonly kind: "say"; readonly text: string }
   | { readonly kind: "sleep"; readonly ms: number }

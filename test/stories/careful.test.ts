@@ -4,8 +4,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { everyVersion } from "../real/client.ts";
+import { toolMarker } from "../real/markers.ts";
 import { timesShown } from "../real/shown.ts";
-import { peerFiles, stage } from "./stage.ts";
+import { call, peerFiles, stage } from "./stage.ts";
 
 describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
   it("nothing is typed where config.json says so with a slip, and the letter comes with the next prompt, once", async () => {
@@ -36,8 +37,7 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
     expect(names).toHaveLength(2);
     for (const name of names) expect(name).not.toMatch(/^you$|,/);
     const { message_id } = await set.send("you", "to the human himself");
-    const ask = `[[tool:${JSON.stringify({ name: "mcp__plugin_claudemesh_mail__send_message", input: { to: "you", body: "from api" } })}]]`;
-    await api.ask(`write ${ask} [[say:sent]]`);
+    await api.ask(`write ${toolMarker(call("send_message", { to: "you", body: "from api" }))} [[say:sent]]`);
     const mail = await set.json<{ message_id: string; from: string; body: string }[]>("inbox");
     expect(mail.find(({ body }) => body === "from api")?.from).not.toMatch(/^you\b/);
     expect(mail.some((one) => one.message_id === message_id)).toBe(true);

@@ -7,21 +7,20 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { namesIn } from "../../src/mesh/files.ts";
 import { everyVersion } from "../real/client.ts";
+import { toolMarker } from "../real/markers.ts";
 import { timesShown, toolResults } from "../real/shown.ts";
 import { call, field, peerFiles, type Stage, stage } from "./stage.ts";
 
 const hasTmux = spawnSync("tmux", ["-V"]).status === 0;
 if (!hasTmux) console.log("tmux is not installed: no claude is started in it");
 
-const marker = (...rounds: object[]) => `[[tool:${JSON.stringify(rounds)}]]`;
-const bash = (command: string) => marker({ name: "Bash", input: { command } });
+const bash = (command: string) => toolMarker({ name: "Bash", input: { command } });
 const allow = ["Bash", "mcp__plugin_claudemesh_mail"];
 
-/** What the mailbox and the peer file of a session hold, but for its times. */
+/** What the mailbox and the peer file of a session hold. */
 async function belongings(set: Stage, name: string) {
   const { id = "" } = (await set.row(name)) ?? {};
-  const { beat_at: _, ...peer } = peerFiles(set.home).find((one) => one.id === id) as object as Record<string, unknown>;
-  return { peer, letters: set.mailbox(id) };
+  return { peer: peerFiles(set.home).find((one) => one.id === id), letters: set.mailbox(id) };
 }
 
 describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
@@ -33,25 +32,16 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
       const tmux = ["-S", set.home.path("tmux"), "-f", "/dev/null"];
       onTestFinished(() => void spawnSync("tmux", [...tmux, "kill-server"]));
       const claude = join(set.home.path("bin"), "claude");
-      const started = [
-        "tmux",
-        ...tmux,
-        "new-session",
-        "-d",
-        "-x",
-        "120",
-        "-y",
-        "40",
-        "-c",
-        set.home.path("web"),
-        claude,
-      ];
-      await boss.ask(`begin ${bash(started.join(" "))} [[say:begun]]`);
+      const started = `tmux ${tmux.join(" ")} new-session -d -x 120 -y 40 -c ${set.home.path("web")} ${claude}`;
+      await boss.ask(`begin ${bash(started)} [[say:begun]]`);
       await boss.waitFor(async () => (await set.row("web"))?.state === "idle", "the worker to be on the mesh");
       const worker = peerFiles(set.home).find(({ name }) => name === "web");
       const { message_id: bosss } = await set.send("api", "a note for the boss", "--note");
       const before = await belongings(set, "api");
-      const work = marker(call("read_inbox", {}), call("send_message", { to: "you", body: "hello from the worker" }));
+      const work = toolMarker(
+        call("read_inbox", {}),
+        call("send_message", { to: "you", body: "hello from the worker" }),
+      );
       const { message_id } = await set.send("web", `a task for the worker ${work} [[say:worked]]`);
       await set.receiptIs(message_id, "seen");
       const toYou = () => namesIn(set.home.path(".claudemesh", "inbox", "you", "new")).length > 0 && set.mailbox("you");
@@ -74,7 +64,11 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
     const set = await stage(version, "bare", { settings: { permissions: { allow } } });
     const boss = await set.session("api");
     const held = set.api.hold(boss.id());
-    const asked = marker(call("whoami", {}), call("read_inbox", {}), call("send_message", { to: "you", body: "hi" }));
+    const asked = toolMarker(
+      call("whoami", {}),
+      call("read_inbox", {}),
+      call("send_message", { to: "you", body: "hi" }),
+    );
     const claude = join(set.home.path("bin"), "claude");
     const script = set.home.path("child");
     writeFileSync(script, `'${claude}' -p 'from below ${asked} [[say:below]]'\n`);

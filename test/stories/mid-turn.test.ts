@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from "vitest";
 import { versions } from "../real/client.ts";
+import { toolMarker } from "../real/markers.ts";
 import { newestText, timesShown } from "../real/shown.ts";
 import { type Sent, stage } from "./stage.ts";
 
@@ -50,7 +51,7 @@ describe.each(versions)("a busy session of %s", (version) => {
       return { tools: [bash("echo from below")] };
     }, mate.id());
     const input = { description: "sub work", prompt: "work below", subagent_type: "general-purpose" };
-    await mate.prompt(`[[tool:${JSON.stringify({ name: "Agent", input })}]] [[say:the helper is done]]`);
+    await mate.prompt(`${toolMarker({ name: "Agent", input })} [[say:the helper is done]]`);
     await mate.waitFor(() => timesShown(api, "urgent letter beside a subagent") > 0, "the letter to be shown");
     await receiptIs((await sent)?.message_id ?? "", "seen");
     await mate.waitStatus("idle", 30_000);

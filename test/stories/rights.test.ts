@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { everyVersion } from "../real/client.ts";
+import { type ToolCall, toolMarker } from "../real/markers.ts";
 import { toolResults } from "../real/shown.ts";
 import { type Actor, call, type Sent, stage } from "./stage.ts";
 
@@ -25,8 +26,8 @@ describe.each(everyVersion)("a session of %s", (version) => {
     const mate: Actor = await session("api", { env: { CLAUDEMESH_NODE: node } });
 
     /** What became of a call: the dialog, which is then refused, or the tool's result. */
-    const outcome = async (name: string, input: object = {}): Promise<string> => {
-      const turn = await mate.prompt(`[[tool:${JSON.stringify({ name, input })}]] [[say:done ${name}]]`);
+    const outcome = async (name: string, input: ToolCall["input"] = {}): Promise<string> => {
+      const turn = await mate.prompt(`${toolMarker({ name, input })} [[say:done ${name}]]`);
       const answered = () => api.turns(mate.id()).filter(({ n }) => n > turn.n);
       await mate.waitFor(() => mate.status() === "waiting" || answered().length > 0, `an end of ${name}`);
       if (mate.status() === "waiting") {
@@ -65,7 +66,7 @@ describe.each(everyVersion)("a session of %s", (version) => {
       return looks.shift();
     }, mate.id());
     const input = { description: "sub work", prompt: "work below", subagent_type: "general-purpose" };
-    await mate.prompt(`[[tool:${JSON.stringify({ name: "Agent", input })}]] [[say:the helper is done]]`);
+    await mate.prompt(`${toolMarker({ name: "Agent", input })} [[say:the helper is done]]`);
     const below = () => api.turns().filter(({ agent }) => agent);
     await mate.waitFor(() => below().length >= 3, "the subagent to have looked twice");
     const [, denied, looked] = below().map((turn) => toolResults(turn).at(-1));

@@ -10,8 +10,10 @@ import { kill } from "../real/processes.ts";
 import { until } from "../temp-home.ts";
 import { type Actor, fileOf, type Stage, stage } from "./stage.ts";
 
-const holds = (request: ApiRequest | undefined, text: string) =>
-  JSON.stringify(request?.body.messages ?? []).includes(text);
+/** How often the conversation of this request holds the text. */
+const times = (request: ApiRequest | undefined, text: string) =>
+  JSON.stringify(request?.body.messages ?? []).split(text).length - 1;
+const holds = (request: ApiRequest | undefined, text: string) => times(request, text) > 0;
 
 /** The answered turn in which the conversation, as it was at last, holds the text; undefined: in none. */
 const keptIn = (api: FakeApi, text: string, session: string) =>
@@ -35,6 +37,16 @@ const boxOf = async (set: Stage, name: string) =>
   set.home.path(".claudemesh", "inbox", (await set.row(name))?.id ?? "");
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A note waits for the session `api`, and goes to the model with a prompt that is not answered. */
+async function noteWith(words: string, mate: Actor, set: Stage, note: string) {
+  const { message_id } = await set.send("api", note, "--note");
+  const look = watched(message_id, await boxOf(set, "api"));
+  const held = set.api.hold(mate.id());
+  await mate.prompt(words);
+  expect(holds(await held.arrived, note)).toBe(true);
+  return { message_id, look };
+}
+
 /** Takes the turn back: Esc before the model's first word, once the prompt hook's output is with the client. */
 async function takenBack(mate: Actor): Promise<void> {
   mate.key("escape");
@@ -53,11 +65,7 @@ it.each(escapes)(
   async ({ version, ms }) => {
     const set = await stage(version, "bare");
     const mate = await set.session("api");
-    const { message_id } = await set.send("api", "a note for the prompt", "--note");
-    const look = watched(message_id, await boxOf(set, "api"));
-    const held = set.api.hold(mate.id());
-    await mate.prompt("words with a typo");
-    expect(holds(await held.arrived, "a note for the prompt")).toBe(true);
+    const { message_id, look } = await noteWith("words with a typo", mate, set, "a note for the prompt");
     await pause(ms);
     await takenBack(mate);
     await mate.waitFor(() => mate.draft() === "wordswithatypo", "the prompt to come back into the box");
@@ -69,8 +77,7 @@ it.each(escapes)(
     expect(holds(turn, "words with a typo")).toBe(false);
     await look.seen();
     await mate.ask("and again [[say:fine]]");
-    const last = JSON.stringify(set.api.turns(mate.id()).at(-1)?.body.messages);
-    expect(last.split("a note for the prompt")).toHaveLength(2);
+    expect(times(set.api.turns(mate.id()).at(-1), "a note for the prompt")).toBe(1);
   },
 );
 
@@ -102,11 +109,7 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
   ])("Esc before the first word keeps a note where %s", async (_, isQueued) => {
     const set = await stage(version, "bare");
     const mate = await set.session("api");
-    const { message_id } = await set.send("api", "a note that stays", "--note");
-    const look = watched(message_id, await boxOf(set, "api"));
-    const held = set.api.hold(mate.id());
-    await mate.prompt("the first words");
-    await held.arrived;
+    const { look } = await noteWith("the first words", mate, set, "a note that stays");
     mate.paste("more words [[say:fine]]");
     await mate.waitFor(() => mate.draft() === "morewords[[say:fine]]", "the draft");
     if (isQueued) {
@@ -119,7 +122,7 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
     await look.seen();
     if (!isQueued) mate.key("enter");
     const turn = await mate.waitFor(() => keptIn(set.api, "more words", mate.id()), "the next turn");
-    expect(JSON.stringify(turn?.body.messages).split("a note that stays")).toHaveLength(2);
+    expect(times(turn, "a note that stays")).toBe(1);
   });
 
   it("a letter that was typed and is taken back is a draft, not seen; entered again it is shown once", async () => {
@@ -140,19 +143,14 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
     await look.seen();
     await mate.waitStatus("idle");
     await mate.ask("anything else? [[say:no]]");
-    const last = JSON.stringify(set.api.turns(mate.id()).at(-1)?.body.messages);
-    expect(last.split("> a typed letter")).toHaveLength(2);
+    expect(times(set.api.turns(mate.id()).at(-1), "> a typed letter")).toBe(1);
   });
 
   it("a letter whose turn dies with claude before the first word is in the conversation that is resumed, once", async () => {
     const set = await stage(version, "bare");
     const mate = await set.session("api");
     await mate.ask("begin [[say:begun]]");
-    const { message_id } = await set.send("api", "a note for the one that dies", "--note");
-    const look = watched(message_id, await boxOf(set, "api"));
-    const held = set.api.hold(mate.id());
-    await mate.prompt("the last words");
-    await held.arrived;
+    const { look } = await noteWith("the last words", mate, set, "a note for the one that dies");
     await pause(500);
     const id = mate.id();
     kill(mate.claude()?.pid ?? 0, "SIGKILL");
@@ -162,8 +160,7 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
     await again.ask("where were we? [[say:here]]");
     await look.seen();
     await again.ask("and on [[say:on]]");
-    const last = JSON.stringify(set.api.turns(id).at(-1)?.body.messages);
-    expect(last.split("a note for the one that dies")).toHaveLength(2);
+    expect(times(set.api.turns(id).at(-1), "a note for the one that dies")).toBe(1);
   });
 
   it.each(["/clear", "/compact"])(
@@ -173,11 +170,7 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
       const mate = await set.session("api");
       for (const word of ["one", "two", "three"]) await mate.ask(`${word} [[say:${word}]]`);
       const first = mate.id();
-      const { message_id } = await set.send("api", "a note for later", "--note");
-      const look = watched(message_id, await boxOf(set, "api"));
-      const held = set.api.hold(first);
-      await mate.prompt("words to forget");
-      expect(holds(await held.arrived, "a note for later")).toBe(true);
+      const { look } = await noteWith("words to forget", mate, set, "a note for later");
       await takenBack(mate);
       await mate.waitFor(() => mate.draft() === "wordstoforget", "the prompt to come back into the box");
       mate.key("ctrl-u");
@@ -187,11 +180,10 @@ describe.each(everyVersion)("with %s", { timeout: 90_000 }, (version) => {
       await mate.ready();
       look.notYet();
       const turn = await mate.ask("words to keep [[say:kept]]");
-      expect(JSON.stringify(turn.body.messages).split("a note for later")).toHaveLength(2);
+      expect(times(turn, "a note for later")).toBe(1);
       await look.seen();
       await mate.ask("and again [[say:fine]]");
-      const last = JSON.stringify(set.api.turns(mate.id()).at(-1)?.body.messages);
-      expect(last.split("a note for later")).toHaveLength(2);
+      expect(times(set.api.turns(mate.id()).at(-1), "a note for later")).toBe(1);
     },
   );
 

@@ -302,6 +302,20 @@ it("a change of size while a program hangs over our Enter is no sign that it was
   expect(bytes(program.log)).toEqual(["\x1b[200~mail number 0\x1b[201~", "\r", keys]);
 });
 
+// One that is drawn in the instant in which Enter goes out would get it: nothing that types can know of it.
+it.each([1000, 1004])("a question that comes %i ms on, before the paste shows, gets no Enter of ours", async (at) => {
+  const { program, typed } = await play(
+    [
+      { at: 1000, do: "letter" },
+      { at, do: "dialog" },
+    ],
+    usual,
+  );
+  expect(program.harm).toEqual([]);
+  expect(typed).toEqual([{ text: "mail number 0", how: "withdrawn" }]);
+  expect(bytes(program.log)).toEqual(["\x1b[200~mail number 0\x1b[201~", "\x15"]);
+});
+
 it("a key that draws nothing keeps no letter away from a program that runs", async () => {
   const { typed } = await play([key(0, "\x1b[D"), key(10, "\x7f"), { at: 6000, do: "letter" }], usual);
   expect(typed).toEqual([{ text: "mail number 0", how: "entered" }]);
